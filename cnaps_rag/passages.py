@@ -8,7 +8,7 @@ from typing import NewType
 from cnaps_rag.sources import FieldName, SourceId
 
 PassageId = NewType("PassageId", str)
-"""``P2.3``: paper 2, sentence 3 (from 1); ``M1.0``: the whole entry of model 1 (its name and links); ``Q.1``: the question's."""
+"""``P2.3``: paper 2, sentence 3 (from 1); ``M1.0``: the whole entry of model 1; ``Q.1``: the question's first."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

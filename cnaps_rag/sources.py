@@ -8,7 +8,7 @@ from typing import Literal, NewType
 from pydantic import BaseModel, ConfigDict
 
 SourceId = NewType("SourceId", str)
-"""``M1``, ``M2``, … recommended models, ``P1``, ``P2``, … related papers, in the request's order; ``Q`` is the question."""
+"""``M1``, ``M2``, …: recommended models; ``P1``, …: related papers, in the request's order; ``Q``: the question."""
 
 QUESTION_ID = SourceId("Q")
 
