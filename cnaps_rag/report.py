@@ -109,6 +109,11 @@ class Section:
     slots: tuple[AnswerSlot, ...]
 
 
+LedgerAction = Literal["accepted", "rejected", "repaired", "dropped", "marked", "filled"]
+"""``rejected`` claims go back to the drafter; what still fails is ``dropped`` or ``marked``; ``filled``: an emptied slot
+took the sources' own sentence."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LedgerEntry:
     """What became of one drafted claim in one round (0 is the first draft), and what that round cost."""
@@ -118,7 +123,7 @@ class LedgerEntry:
     subject: SourceId
     before: str
     after: str | None
-    action: Literal["accepted", "repaired", "dropped", "marked", "filled"]
+    action: LedgerAction
     verdict: Verdict
     layer: Layer
     reason: str

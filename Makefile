@@ -1,0 +1,56 @@
+# Two commands for a fresh machine, each with its own set-up: `make answer` and `make check`.
+PYTHON ?= python3
+VENV ?= .venv
+REQUEST ?= data/requests/001.txt
+BIN := $(VENV)/bin
+export HF_HUB_OFFLINE := 1
+
+.PHONY: answer check format lint types test benchmarks browser clean
+
+answer: $(VENV)/.installed
+	@$(BIN)/cnaps-rag answer $(REQUEST)
+
+check: lint types test benchmarks
+	@echo "all checks passed"
+
+format: $(VENV)/.installed-dev
+	$(BIN)/ruff check --fix --quiet .
+	$(BIN)/ruff format .
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports
+
+types: $(VENV)/.installed-dev
+	$(BIN)/mypy
+	$(BIN)/pyright --pythonpath $(BIN)/python
+
+test: $(VENV)/.installed-dev browser
+	$(BIN)/python -m pytest
+
+benchmarks: $(VENV)/.installed-dev
+	$(BIN)/python evals/benchmarks/overhead.py --quick
+
+# The browser tests drive Debian's Chromium; where it can neither be found nor installed, they skip and say so.
+browser:
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || \
+	  { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
+	    apt-get update -qq && apt-get install -y -qq chromium chromium-driver >/dev/null; } || \
+	  echo "no Chromium here: the browser tests will skip"
+
+$(VENV)/bin/pip:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/pip
+	@echo "setting up $(VENV) (a minute or two the first time) ..." >&2
+	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	@touch $@
+
+$(VENV)/.installed-dev: pyproject.toml constraints.txt | $(VENV)/bin/pip
+	@echo "setting up $(VENV) with the development tools ..." >&2
+	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@ $(VENV)/.installed
+
+clean:
+	rm -rf $(VENV) build *.egg-info

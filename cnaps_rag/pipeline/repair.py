@@ -1,0 +1,205 @@
+"""Rejected claims alone go back to the LLM, with reasons, within a budget; accepted claims stay byte for byte."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass, replace
+
+from cnaps_rag.draft import Brief, Claim, Draft, Slot, parse_draft
+from cnaps_rag.errors import BadDraftError, ServiceError
+from cnaps_rag.llm import Reply, Usage
+from cnaps_rag.prompt import Prompt, RejectedClaim, build_repair_prompt
+from cnaps_rag.report import LedgerAction, LedgerEntry
+from cnaps_rag.settings import Settings
+from cnaps_rag.validation import Judgement
+
+JudgeDraft = Callable[[Draft], tuple[tuple[Judgement, ...], ...]]
+"""Draft → judgements, one tuple a slot in the draft's order, one judgement a claim in the slot's order."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LLMCall:
+    """What the pipeline asks its driver to send, and the seconds it may take."""
+
+    prompt: Prompt
+    deadline_s: float
+
+
+LLMCalls = Generator[LLMCall, Reply, "Repaired"]
+"""Sync and async drivers alike: each sends the prompt that is yielded and the reply (or the error) back in."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JudgedClaim:
+    """A drafted claim and what the judge decided on it; `draft_text` is what stood in its place in round 0."""
+
+    claim: Claim
+    judgement: Judgement
+    draft_text: str
+    round: int = 0
+
+    @property
+    def accepted(self) -> bool:
+        """True when the claim may reach the user as a statement."""
+        return self.judgement.verdict == "supported"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JudgedSlot:
+    """A slot of the draft with its claims judged."""
+
+    slot: Slot
+    claims: tuple[JudgedClaim, ...]
+
+    @property
+    def rejected(self) -> tuple[JudgedClaim, ...]:
+        """Claims that did not pass, in order."""
+        return tuple(claim for claim in self.claims if not claim.accepted)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Repaired:
+    """All slots after repair, what it cost, and how each claim got there."""
+
+    slots: tuple[JudgedSlot, ...]
+    usage: Usage
+    ledger: tuple[LedgerEntry, ...]
+    notes: tuple[str, ...] = ()
+
+
+def judge_slots(draft: Draft, judge_draft: JudgeDraft) -> tuple[JudgedSlot, ...]:
+    """Slots of `draft` with a judgement for each claim; a claim said twice in one slot is judged once and kept once."""
+    slots = tuple(replace(slot, claims=_distinct(slot.claims)) for slot in draft.slots)
+    judgements = judge_draft(replace(draft, slots=slots))
+    return tuple(
+        JudgedSlot(
+            slot=slot,
+            claims=tuple(
+                JudgedClaim(claim=claim, judgement=judgement, draft_text=claim.text)
+                for claim, judgement in zip(slot.claims, judged, strict=True)
+            ),
+        )
+        for slot, judged in zip(slots, judgements, strict=True)
+    )
+
+
+def repair(slots: tuple[JudgedSlot, ...], brief: Brief, judge_draft: JudgeDraft, settings: Settings) -> LLMCalls:
+    """Asks again for what was rejected until all passes or the budget of calls, tokens or seconds is spent.
+
+    A failing LLM ends the repair, never the answer: what was accepted by then stays, and a note says so.
+    """
+    ledger = [
+        ledger_entry(slot.slot, claim, "accepted" if claim.accepted else "rejected", before=claim.claim.text)
+        for slot in slots
+        for claim in slot.claims
+    ]
+    usage, notes = Usage(), list[str]()
+    ends_at = time.monotonic() + settings.repair_limit_s
+    for repair_round in range(1, settings.repair_limit_calls + 1):
+        rejected = [(slot, claim) for slot in slots for claim in slot.rejected]
+        prompt = _affordable_prompt(brief, rejected, settings, usage)
+        seconds_left = ends_at - time.monotonic()
+        if prompt is None or seconds_left <= 0:
+            break
+        try:
+            reply = yield LLMCall(prompt=prompt, deadline_s=min(seconds_left, settings.llm_timeout_s))
+        except ServiceError as error:
+            notes.append(f"The repair of rejected claims was given up: {error}")
+            break
+        usage += reply.usage
+        try:
+            redraft = parse_draft(reply.text, prompt.form, reply.llm)
+        except BadDraftError as error:
+            notes.append(f"A reply to the repair could not be read: {error}")
+            continue
+        repaired = _with_repairs(slots, judge_slots(redraft, judge_draft), repair_round)
+        ledger += _changes(slots, repaired, reply.usage, n_sent=len(rejected))
+        slots = repaired
+    return Repaired(slots=slots, usage=usage, ledger=tuple(ledger), notes=tuple(notes))
+
+
+def _affordable_prompt(
+    brief: Brief, rejected: Sequence[tuple[JudgedSlot, JudgedClaim]], settings: Settings, spent: Usage
+) -> Prompt | None:
+    if not rejected:
+        return None
+    prompt = build_repair_prompt(
+        brief,
+        [
+            RejectedClaim(
+                name=slot.slot.name, subject=slot.slot.subject, text=claim.claim.text, reason=claim.judgement.reason
+            )
+            for slot, claim in rejected
+        ],
+        settings,
+    )
+    spent_tokens = spent.prompt_tokens + spent.completion_tokens
+    return prompt if spent_tokens + prompt.n_tokens <= settings.repair_limit_tokens else None
+
+
+def _with_repairs(
+    slots: tuple[JudgedSlot, ...], redrafted: tuple[JudgedSlot, ...], repair_round: int
+) -> tuple[JudgedSlot, ...]:
+    """Slots where rejected claims gave way, in order, to the redraft's accepted claims; nothing else is touched."""
+    redrafted_by_key = {(slot.slot.name, slot.slot.subject): slot for slot in redrafted}
+    return tuple(
+        _with_slot_repaired(slot, redrafted_by_key.get((slot.slot.name, slot.slot.subject)), repair_round)
+        for slot in slots
+    )
+
+
+def _with_slot_repaired(slot: JudgedSlot, redrafted: JudgedSlot | None, repair_round: int) -> JudgedSlot:
+    if redrafted is None:
+        return slot
+    kept_texts = {claim.claim.text for claim in slot.claims if claim.accepted}
+    candidates = iter(
+        sorted(
+            (claim for claim in redrafted.claims if claim.claim.text not in kept_texts),
+            key=lambda claim: not claim.accepted,
+        )
+    )
+    claims: list[JudgedClaim] = []
+    for claim in slot.claims:
+        better = None if claim.accepted else next(candidates, None)
+        claims.append(claim if better is None else replace(better, draft_text=claim.draft_text, round=repair_round))
+    return replace(slot, claims=tuple(claims))
+
+
+def _distinct(claims: tuple[Claim, ...]) -> tuple[Claim, ...]:
+    first_by_text: dict[str, Claim] = {}
+    for claim in claims:
+        first_by_text.setdefault(claim.text, claim)
+    return tuple(first_by_text.values())
+
+
+def _changes(
+    before: tuple[JudgedSlot, ...], after: tuple[JudgedSlot, ...], usage: Usage, *, n_sent: int
+) -> list[LedgerEntry]:
+    """One entry for each claim that was sent back; the round's cost is shared equally among them."""
+    tokens, seconds = (usage.prompt_tokens + usage.completion_tokens) // n_sent, usage.seconds / n_sent
+    return [
+        replace(
+            ledger_entry(new_slot.slot, new, "repaired" if new.accepted else "rejected", before=old.claim.text),
+            tokens=tokens,
+            seconds=seconds,
+        )
+        for old_slot, new_slot in zip(before, after, strict=True)
+        for old, new in zip(old_slot.claims, new_slot.claims, strict=True)
+        if not old.accepted
+    ]
+
+
+def ledger_entry(slot: Slot, claim: JudgedClaim, action: LedgerAction, *, before: str) -> LedgerEntry:
+    """What became of `claim` in the round it was last drafted in; nothing stands after a claim that is not shown."""
+    return LedgerEntry(
+        round=claim.round,
+        slot=slot.name,
+        subject=slot.subject,
+        before=before,
+        after=None if action in ("rejected", "dropped") else claim.claim.text,
+        action=action,
+        verdict=claim.judgement.verdict,
+        layer=claim.judgement.layer,
+        reason=claim.judgement.reason,
+    )
