@@ -27,42 +27,50 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="CNAPS_RAG_", frozen=True, extra="forbid", populate_by_name=True)
 
     # Who drafts
-    llm: str | None = Field(None, description="Name of the LLM that drafts; None means the extractive drafter.")
-    drafter: Literal["llm", "extractive"] | None = Field(None, description="Overrides the choice that `llm` makes.")
+    llm: str | None = Field(default=None, description="Name of the LLM that drafts; None means the extractive drafter.")
+    drafter: Literal["llm", "extractive"] | None = Field(
+        default=None, description="Overrides the choice that `llm` makes."
+    )
     openai_base_url: str | None = Field(
-        None,
+        default=None,
         validation_alias=AliasChoices("openai_base_url", "OPENAI_BASE_URL"),
         description="Address of the endpoint.",
     )
     openai_api_key: SecretStr | None = Field(
-        None, validation_alias=AliasChoices("openai_api_key", "OPENAI_API_KEY"), description="Key of the endpoint."
+        default=None,
+        validation_alias=AliasChoices("openai_api_key", "OPENAI_API_KEY"),
+        description="Key of the endpoint.",
     )
-    llm_timeout_s: float = Field(120.0, gt=0, description="Total seconds for one LLM reply, its retries included.")
-    llm_max_retries: int = Field(4, ge=0, description="Retries of one LLM call after failures that may pass.")
-    llm_temperature: float = Field(0.0, ge=0, le=2)
-    llm_seed: int | None = Field(0, description="Seed sent to the LLM; None sends none.")
+    llm_timeout_s: float = Field(
+        default=120.0, gt=0, description="Total seconds for one LLM reply, its retries included."
+    )
+    llm_max_retries: int = Field(default=4, ge=0, description="Retries of one LLM call after failures that may pass.")
+    llm_temperature: float = Field(default=0.0, ge=0, le=2)
+    llm_seed: int | None = Field(default=0, description="Seed sent to the LLM; None sends none.")
     llm_prices: dict[str, LLMPrice] = Field(default_factory=dict, description="Prices by LLM name, for `usage.cost`.")
-    prompt_limit_tokens: int = Field(6_000, ge=500, description="Most tokens of one prompt, schema not counted.")
-    reply_limit_tokens: int = Field(2_000, ge=50, description="Most tokens of one reply.")
+    prompt_limit_tokens: int = Field(
+        default=6_000, ge=500, description="Most tokens of one prompt, schema not counted."
+    )
+    reply_limit_tokens: int = Field(default=2_000, ge=50, description="Most tokens of one reply.")
 
     # Repair: what may be spent on rejected claims, over all rounds together
-    repair_limit_calls: int = Field(2, ge=0)
-    repair_limit_tokens: int = Field(12_000, ge=0)
-    repair_limit_s: float = Field(120.0, ge=0)
+    repair_limit_calls: int = Field(default=2, ge=0)
+    repair_limit_tokens: int = Field(default=12_000, ge=0)
+    repair_limit_s: float = Field(default=120.0, ge=0)
     on_untraceable: Literal["drop", "raise", "mark"] = "drop"
     on_llm_failure: Literal["raise", "extractive"] = "raise"
 
     # Encoder
     encoder: str | None = Field(
-        None, description="Name or path of a sentence-transformers model; None means the shipped one."
+        default=None, description="Name or path of a sentence-transformers model; None means the shipped one."
     )
     encoder_cache_vectors: int = Field(
-        50_000, ge=0, description="Most vectors kept in memory; 384 float32 are 1.5 kB each."
+        default=50_000, ge=0, description="Most vectors kept in memory; 384 float32 are 1.5 kB each."
     )
     encoder_cache_file: str | None = Field(
-        None, description="File that keeps vectors between processes; None keeps none."
+        default=None, description="File that keeps vectors between processes; None keeps none."
     )
 
     # Limits of a request
-    request_limit_chars: int = Field(1_000_000, ge=1)
-    request_limit_sources: int = Field(1_000, ge=1)
+    request_limit_chars: int = Field(default=1_000_000, ge=1)
+    request_limit_sources: int = Field(default=1_000, ge=1)
