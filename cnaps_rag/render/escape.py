@@ -1,0 +1,59 @@
+"""Backslashes before the characters of a text that Markdown would act on, and before no others."""
+
+from __future__ import annotations
+
+import re
+
+# CommonMark 0.31, sections 2.4 (escapes), 2.5 (entities), 4.1-4.5, 5.2 (block starts), 6.1-6.6 (inlines); GFM 5.3, 6.5.
+_INLINE = re.compile(r"\\|`+|\*+|_+|~+|\[|\]|<|&|#+")
+_BLOCK_START = re.compile(r"(?P<number>\d{1,9})[.)](?=\s|$)|(?:[-+*]|#{1,6})(?=\s|$)|>|\[|=|~~~|[-_ ]{3,}$")
+_ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]*);")
+_TAG_START = re.compile(r"<[A-Za-z/!?]")
+_ASCII_PUNCTUATION = frozenset("!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~")
+
+
+def escape_markdown(text: str, *, before: str, after: str) -> str:
+    r"""`text`, a part of one line, such that a CommonMark or GFM reader sees it literally: ``a*b*`` → ``a\*b\*``.
+
+    Args:
+        text: one line.
+        before: the character that stands before it, a line break where `text` starts a paragraph or an item.
+        after: the character that will stand after it.
+    """
+    framed = f"{before}{text}{after}"
+    places = {
+        at
+        for run in _INLINE.finditer(framed, 1, 1 + len(text))
+        if _acts(framed, run.start(), run.end())
+        for at in range(run.start(), run.end())
+    }
+    start = _BLOCK_START.match(text) if before == "\n" else None
+    if start is not None:
+        places.add(1 + max(start.end("number"), 0))
+    return "".join(f"\\{framed[at]}" if at in places else framed[at] for at in range(1, 1 + len(text)))
+
+
+def _acts(framed: str, start: int, end: int) -> bool:
+    """True when the run of one active character at ``start:end`` could act where it stands."""
+    mark, previous, following = framed[start], framed[start - 1], framed[end]
+    match mark:
+        case "\\":
+            return following in _ASCII_PUNCTUATION or following.isspace()
+        case "*":
+            return not (previous.isspace() and following.isspace())
+        case "_":
+            return not (previous.isspace() and following.isspace()) and not (previous.isalnum() and following.isalnum())
+        case "~":  # without one that closes, none strikes through
+            return not previous.isspace()
+        case "[":
+            return following == "^" or previous == "^"
+        case "]":
+            return following in "(["
+        case "#":  # closes a heading
+            return previous.isspace() and following == "\n"
+        case "<":
+            return _TAG_START.match(framed, start) is not None
+        case "&":
+            return _ENTITY.match(framed, start) is not None
+        case _:
+            return True
