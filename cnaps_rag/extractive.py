@@ -1,0 +1,228 @@
+"""A draft without any LLM: the sources' own sentences, chosen, framed as theirs and put in order."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
+
+from cnaps_rag.draft import Brief, Claim, Draft, Slot, SlotForm, plan_form
+from cnaps_rag.fit import tells_of
+from cnaps_rag.links import find_links
+from cnaps_rag.passages import Passage, PassageId
+from cnaps_rag.sources import QUESTION_ID, SourceId
+from cnaps_rag.words import content_stems
+
+# What a sentence of a paper is worth here: its cosine to the question, plus and minus these. Chosen on gold.jsonl (54
+# papers, 82 quotes; evals/fit/coverage.py): 56 quotes are then held by 160 sentences, by cosine alone 45 by 162.
+WORTH_OF_TITLE_WORDS = 0.3
+WORTH_OF_CONTRIBUTION = 0.3
+COST_OF_POINTING_BACK = 0.1
+COST_OF_OPENING = 0.1
+N_TITLE_WORDS = 3
+
+LIMIT_PAPER_SENTENCES = 3
+LIMIT_MODEL_SENTENCES = 2
+LIMIT_QUESTION_SENTENCES = 8
+# A second or third sentence stands only where it is worth at least this share of the paper's best.
+LEAST_SHARE_OF_BEST = 0.5
+# Share of the shorter sentence's content words that the other one holds too: then one of them says enough.
+NEAR_DUPLICATE_SHARE = 0.7
+LEAST_SENTENCE_CHARS = 30
+
+_CONTRIBUTION = re.compile(
+    r"\b(?:we|this (?:paper|work|study|survey|article)|our \w+|the proposed \w+)\b(?:\W+\w+){0,4}?\W+"
+    r"(?:propos\w+|present\w*|introduc\w+|develop\w*|design\w*|formulat\w+|provid\w+|investigat\w+|adopt\w*|uses?|"
+    r"train|learns?|leverag\w+|build|apply|adapts?|exploits?|reviews?|consists?|show\w*|find)\b",
+    re.IGNORECASE,
+)
+_BOILERPLATE = re.compile(
+    r"\b(?:publicly available|open[- ]?sourced?|code (?:and|is|are|will|at|to reproduce)|(?:source|our) code|"
+    r"(?:extensive|comprehensive|empirical) (?:experiment|evaluation|result)\w*|this https? url)\b",
+    re.IGNORECASE,
+)
+# Speaks to whoever reads the summary, not of the paper's matter.
+_COMMANDS = re.compile(r"\b(?:ignore|disregard|forget|override)\b.{0,60}\binstructions?\b", re.IGNORECASE | re.DOTALL)
+_POINTS_BACK = re.compile(
+    r"\W*(?:it|its|they|their|them|these|those|this|such|both|he|she|here|"
+    r"however|therefore|thus|hence|consequently|accordingly|instead|nevertheless|nonetheless|yet|but|and|so|"
+    r"moreover|furthermore|additionally|besides|also|similarly|likewise|conversely|in contrast|in addition|"
+    r"specifically|in particular|namely|for (?:example|instance|this)|as a result|to (?:this end|do so)|meanwhile|"
+    r"then|next|second(?:ly)?|third(?:ly)?|finally|lastly|the (?:former|latter|first|second|third|last|results?))\b"
+    r"(?! (?:paper|work|study|survey|article|report)\b)",
+    re.IGNORECASE,
+)
+_POINTS_BACK_INSIDE = re.compile(
+    r"^(?:to|by|in|with|for|under|among|despite|given|through) (?:\w+ ){0,3}?(?:this|these|those|such|the above)\b"
+    r"(?! (?:paper|work|study|survey|article|report)\b)|\b(?:the )?(?:above|aforementioned) \w+|"
+    r"\b(?:this|these|those|such) (?:\w+ )?(?:situation|problem|issue|challenge|limitation|gap|drawback|concern|"
+    r"shortcoming|phenomenon|difficult)\w*",
+    re.IGNORECASE,
+)
+_ASKS = re.compile(r"[?？؟][\s\"'”’»)]*$")
+_TAKES = re.compile(r"\b(?:takes?|accepts?|inputs?|given|receives?|reads?)\b", re.IGNORECASE)
+_GIVES = re.compile(r"\b(?:outputs?|returns?|produces?|predicts?|generates?|yields?|estimates?)\b", re.IGNORECASE)
+
+
+class ExtractiveDrafter:
+    """Drafts an answer from the sources alone; the embedded default, and the fallback when an LLM is down.
+
+    Every claim is a sentence of a source between quotation marks, told as that source's words, so nothing is said that
+    no source says. What the sources leave open stays an empty slot.
+    """
+
+    name = "extractive"
+
+    def draft(self, brief: Brief) -> Draft:
+        """A draft for `brief`, its slots in the form's order."""
+        chooser = _Chooser(brief)
+        form = plan_form(brief, [passage.id for passage in brief.passages.all])
+        slots = tuple(Slot(name=slot.name, subject=slot.subject, claims=chooser.claims(slot)) for slot in form)
+        return Draft(slots=slots, drafter=self.name)
+
+
+def quote(text: str) -> str:
+    """`text` on one line, in quotation marks of a kind that it does not hold itself."""
+    line = " ".join(text.split())
+    return f"“{line}”" if '"' in line else f'"{line}"'
+
+
+def points_back(text: str) -> bool:
+    """True when a sentence leans on the one before it ("It …", "However, …", "To address these challenges, …")."""
+    return _POINTS_BACK.match(text) is not None or _POINTS_BACK_INSIDE.search(text) is not None
+
+
+class _Chooser:
+    """Chooses sentences slot by slot, and remembers what has been quoted, so that nothing is quoted twice."""
+
+    def __init__(self, brief: Brief) -> None:
+        self._brief = brief
+        self._request = brief.request
+        self._cosine_by_id: Mapping[PassageId, float] = {hit.passage.id: hit.score for hit in brief.hits}
+        self._quoted = {passage_id for model in brief.fit.models for passage_id in model.evidence}
+
+    def claims(self, slot: SlotForm) -> tuple[Claim, ...]:
+        passages = [self._brief.passages.by_id[passage_id] for passage_id in slot.evidence_ids]
+        if slot.name == "task":
+            return tuple(_question_claims(passages[:LIMIT_QUESTION_SENTENCES]))
+        sentences = [p for p in passages if p.source_id != QUESTION_ID and not p.id.endswith(".0")]
+        if slot.name == "paper":
+            return self._paper_claims(slot.subject, [p for p in sentences if p.source_id == slot.subject])
+        return self._model_claims(slot, sentences)
+
+    # Papers
+
+    def _paper_claims(self, paper_id: SourceId, sentences: Sequence[Passage]) -> tuple[Claim, ...]:
+        """The sentences that bear most on the question, in the paper's order, each with what it points back to."""
+        chains = self._best_chains(paper_id, sentences)
+        chosen = {row for chain in chains for row in chain}
+        self._quoted.update(sentences[row].id for row in chosen)
+        return tuple(_claim("The paper says", [sentences[row] for row in run]) for run in _runs(chains))
+
+    def _best_chains(self, paper_id: SourceId, sentences: Sequence[Passage]) -> list[tuple[int, ...]]:
+        """Rows of the chosen sentences, each behind the rows it points back to, best first."""
+        worth = [self._worth(paper_id, sentence) for sentence in sentences]
+        chains: list[tuple[int, ...]] = []
+        for row in sorted(range(len(sentences)), key=lambda row: -worth[row]):
+            chain = self._chain(sentences, row)
+            chosen = [sentences[other] for other_chain in chains for other in other_chain]
+            if not chain or _says_nothing_new(sentences[row], chosen):
+                continue
+            if chains and worth[row] < LEAST_SHARE_OF_BEST * worth[chains[0][-1]]:
+                break
+            chains.append(chain)
+            if len({other for other_chain in chains for other in other_chain}) >= LIMIT_PAPER_SENTENCES:
+                break
+        return chains
+
+    def _worth(self, paper_id: SourceId, sentence: Passage) -> float:
+        title_stems = set(content_stems(self._request.source(paper_id).title))
+        shared = len(title_stems & set(content_stems(sentence.text)))
+        contributes = _CONTRIBUTION.search(sentence.text) is not None
+        # "Camera traps have long been used by researchers": an abstract tends to open with what all its readers know.
+        opens = sentence.start == 0 and not contributes
+        return (
+            self._cosine_by_id[sentence.id]
+            + WORTH_OF_TITLE_WORDS * min(shared, N_TITLE_WORDS) / N_TITLE_WORDS
+            + WORTH_OF_CONTRIBUTION * contributes
+            - COST_OF_POINTING_BACK * points_back(sentence.text)
+            - COST_OF_OPENING * opens
+        )
+
+    def _chain(self, sentences: Sequence[Passage], row: int) -> tuple[int, ...]:
+        """`row` behind the rows it points back to; empty where one of them is not to be quoted, or not again."""
+        first = row
+        while first > 0 and points_back(sentences[first].text):
+            first -= 1
+        rows = tuple(range(first, row + 1))
+        starts_well = not points_back(sentences[first].text)
+        is_short = len(rows) <= LIMIT_PAPER_SENTENCES
+        return rows if starts_well and is_short and all(self._is_quotable(sentences[other]) for other in rows) else ()
+
+    def _is_quotable(self, sentence: Passage) -> bool:
+        text = sentence.text
+        return (
+            sentence.id not in self._quoted
+            and len(text) >= LEAST_SENTENCE_CHARS
+            and not _BOILERPLATE.search(text)
+            and not _COMMANDS.search(text)
+            and not find_links(text)
+        )
+
+    # Models
+
+    def _model_claims(self, slot: SlotForm, sentences: Sequence[Passage]) -> tuple[Claim, ...]:
+        """What its own texts say of this slot; how it works also from papers that name it for more than to compare."""
+        twins = self._request.twins(slot.subject)
+        own = [p for p in sentences if p.source_id in twins and _speaks_of_slot(slot, p.text)]
+        name = self._request.source(slot.subject).title
+        others = [p for p in sentences if p.source_id not in twins and tells_of(p.text, name)]
+        told = own or (others if slot.name == "processing" else [])
+        # What the lead quotes is quoted again only where the model's own text has nothing else for this slot.
+        fresh = [p for p in told if self._is_quotable(p)] or [p for p in own if p.id in self._quoted]
+        best = sorted(fresh, key=lambda p: -self._cosine_by_id[p.id])[:LIMIT_MODEL_SENTENCES]
+        ordered = [p for p in sentences if p in best]
+        self._quoted.update(p.id for p in ordered)
+        return tuple(_claim(self._speaker(p.source_id), [p]) for p in ordered)
+
+    def _speaker(self, source_id: SourceId) -> str:
+        source = self._request.source(source_id)
+        return "Its description says" if source.kind == "model" else f"The supplied paper {quote(source.title)} says"
+
+
+def _speaks_of_slot(slot: SlotForm, text: str) -> bool:
+    """Of input and output a model's own text speaks in a few plain verbs; all of it may tell how the model works."""
+    pattern = {"input": _TAKES, "output": _GIVES}.get(slot.name)
+    return pattern is None or pattern.search(text) is not None
+
+
+def _question_claims(sentences: Sequence[Passage]) -> Iterator[Claim]:
+    """The whole question in its order: what the user says, then what they ask."""
+    has_asking = any(_ASKS.search(sentence.text) for sentence in sentences)
+    for asks, group in groupby(sentences, key=lambda sentence: not has_asking or bool(_ASKS.search(sentence.text))):
+        yield _claim("The user asks" if asks else "The user says", list(group))
+
+
+def _claim(speaker: str, sentences: Sequence[Passage]) -> Claim:
+    quotes = " ".join(quote(sentence.text) for sentence in sentences)
+    return Claim(text=f"{speaker}: {quotes}", evidence=tuple(sentence.id for sentence in sentences))
+
+
+def _runs(chains: Iterable[tuple[int, ...]]) -> list[list[int]]:
+    """Chosen rows in order; chains that touch by a sentence that both hold become one run."""
+    runs: list[list[int]] = []
+    for chain in sorted(chains):
+        if runs and chain[0] <= runs[-1][-1]:
+            runs[-1] += [row for row in chain if row > runs[-1][-1]]
+        else:
+            runs.append(list(chain))
+    return runs
+
+
+def _says_nothing_new(sentence: Passage, chosen: Iterable[Passage]) -> bool:
+    stems = set(content_stems(sentence.text))
+    for other in (set(content_stems(passage.text)) for passage in chosen):
+        shorter = min(len(stems), len(other))
+        if shorter and len(stems & other) / shorter >= NEAR_DUPLICATE_SHARE:
+            return True
+    return not stems
