@@ -71,7 +71,7 @@ def build_fit(passages: Passages, bearing: Sequence[SourceId] = (), models: Sequ
 
 
 def plain_body(request: AnswerRequest, *, drafter: str = "extractive", notes: Sequence[str] = ()) -> AnswerBody:
-    """What the extractive drafter would say at its shortest: the question, nothing of a model, two sentences a paper."""
+    """A short answer: the question, nothing of a model, two sentences of each of two papers."""
     passages = split_passages(request)
     slots = [slot("task", QUESTION_ID, [claim(passages, 'The user asks: "{}"', passages.of(QUESTION_ID)[-1].id)])]
     for source in request.sources:

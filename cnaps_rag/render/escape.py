@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 # CommonMark 0.31, sections 2.4 (escapes), 2.5 (entities), 4.1-4.5, 5.2 (block starts), 6.1-6.6 (inlines); GFM 5.3, 6.5.
-_INLINE = re.compile(r"\\|`+|\*+|_+|~+|\[|\]|<|&|#+")
+_INLINE = re.compile(
+    r"\\|`+|\*+|_+|~+|\[|\]|#+|<(?=[A-Za-z/!?])|&(?=(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]*);)"
+)
 _BLOCK_START = re.compile(r"(?P<number>\d{1,9})[.)](?=\s|$)|(?:[-+*]|#{1,6})(?=\s|$)|>|\[|=|~~~|[-_ ]{3,}$")
-_ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]*);")
-_TAG_START = re.compile(r"<[A-Za-z/!?]")
 _ASCII_PUNCTUATION = frozenset("!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~")
 
 
@@ -35,25 +36,19 @@ def escape_markdown(text: str, *, before: str, after: str) -> str:
 
 def _acts(framed: str, start: int, end: int) -> bool:
     """True when the run of one active character at ``start:end`` could act where it stands."""
-    mark, previous, following = framed[start], framed[start - 1], framed[end]
-    match mark:
-        case "\\":
-            return following in _ASCII_PUNCTUATION or following.isspace()
-        case "*":
-            return not (previous.isspace() and following.isspace())
-        case "_":
-            return not (previous.isspace() and following.isspace()) and not (previous.isalnum() and following.isalnum())
-        case "~":  # without one that closes, none strikes through
-            return not previous.isspace()
-        case "[":
-            return following == "^" or previous == "^"
-        case "]":
-            return following in "(["
-        case "#":  # closes a heading
-            return previous.isspace() and following == "\n"
-        case "<":
-            return _TAG_START.match(framed, start) is not None
-        case "&":
-            return _ENTITY.match(framed, start) is not None
-        case _:
-            return True
+    decide = _ACTS.get(framed[start])
+    return decide is None or decide(framed[start - 1], framed[end])
+
+
+# Whether a character acts between these two neighbours; one that is not here acts wherever `_INLINE` finds it.
+_ACTS: dict[str, Callable[[str, str], bool]] = {
+    "\\": lambda _, following: following in _ASCII_PUNCTUATION or following.isspace(),
+    "*": lambda previous, following: not (previous.isspace() and following.isspace()),
+    "_": lambda previous, following: (
+        not (previous.isspace() and following.isspace()) and not (previous.isalnum() and following.isalnum())
+    ),
+    "~": lambda previous, _: not previous.isspace(),  # without one that closes, none strikes through
+    "[": lambda previous, following: "^" in (previous, following),
+    "]": lambda _, following: following in "([",
+    "#": lambda previous, following: previous.isspace() and following == "\n",  # closes a heading
+}

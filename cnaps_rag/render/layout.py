@@ -11,7 +11,7 @@ from cnaps_rag.links import canonical_link
 from cnaps_rag.passages import Passage, PassageId, Passages
 from cnaps_rag.render import phrases
 from cnaps_rag.render.shown import shown
-from cnaps_rag.report import AnswerClaim, AnswerSlot, Citation, Section
+from cnaps_rag.report import AnswerSlot, Citation, Section
 from cnaps_rag.sources import QUESTION_ID, Source, SourceId
 
 StatementKind = Literal["drafted", "absence", "fit", "unused", "question"]
@@ -93,6 +93,24 @@ def shown_line(text: str, body: AnswerBody) -> str:
     return " ".join(shown(text, body.passages.request.owners).split())
 
 
+def links_line(source: Source) -> tuple[Run, ...]:
+    """The links of one source, ``Paper: … · Code: …``; empty where none was supplied.
+
+    A link that urls.md always rejects is never rendered; that one was supplied is said in its place.
+    """
+    runs: list[Run] = []
+    for label, link in (("Paper", source.paper), ("Code", source.github)):
+        if link is not None:
+            runs.append(Words(f"{' · ' if runs else ''}{label}: "))
+            runs.append(Link(link) if canonical_link(link) is not None else Words(phrases.UNSHOWN_LINK))
+    return tuple(runs)
+
+
+def is_web_address(link: str) -> bool:
+    """True for a link that a reader's program can follow as it stands: ``http://`` or ``https://`` before it."""
+    return link.lower().startswith(("http://", "https://"))
+
+
 class _Layout:
     def __init__(self, body: AnswerBody) -> None:
         self._body = body
@@ -137,9 +155,9 @@ class _Layout:
 
     def _task(self, section: Section) -> Iterator[Block]:
         for slot in section.slots:
-            yield Block("paragraph", self._slot_runs(slot))
-            if not slot.claims:
-                yield Block("paragraph", (self._question(),))
+            runs = self._slot_runs(slot)
+            yield from [Block("paragraph", runs)] if runs else []
+            yield from [] if slot.claims else [Block("paragraph", (self._question(),))]
 
     def _question(self) -> Statement:
         passages = self._body.passages.of(QUESTION_ID)
@@ -153,7 +171,7 @@ class _Layout:
         subjects = tuple(dict.fromkeys(slot.subject for slot in section.slots))
         for subject in subjects:
             yield Block("heading", (Words(self._title(subject)),), level=3)
-            links = self._links(subject)
+            links = links_line(self._source(subject))
             yield from [Block("paragraph", links)] if links else []
             for slot in (slot for slot in section.slots if slot.subject == subject):
                 label = Words(f"{slot.name.capitalize()}:", strong=True)
@@ -180,7 +198,7 @@ class _Layout:
 
     def _unused(self, fits: Iterable[PaperFit]) -> Iterator[Block]:
         listed: set[SourceId] = set()
-        for fit in (fit for fit in fits if not fit.bears):
+        for fit in fits:
             if fit.source_id in listed:
                 continue
             listed.update(self._request.twins(fit.source_id))
@@ -188,7 +206,7 @@ class _Layout:
             yield Block("item", (self._reason(fit),), level=2)
 
     def _paper(self, source_id: SourceId) -> Block:
-        links = self._links(source_id)
+        links = links_line(self._source(source_id))
         title = Words(self._title(source_id), strong=True)
         return Block("item", (title, Words(" · "), *links) if links else (title,))
 
@@ -236,16 +254,6 @@ class _Layout:
             yield Words(phrases.ended(slot.name, name))
         elif slot.state == "not_told" and slot.name != "task":
             yield Statement(text=phrases.not_told(slot.name, name), kind="absence", subject=slot.subject)
-
-    def _links(self, source_id: SourceId) -> tuple[Run, ...]:
-        """The links line of one source, ``Paper: … · Code: …``; empty where no link was supplied."""
-        source = self._source(source_id)
-        runs: list[Run] = []
-        for label, link in (("Paper", source.paper), ("Code", source.github)):
-            if link is not None:
-                runs.append(Words(f"{' · ' if runs else ''}{label}: "))
-                runs.append(Link(link) if canonical_link(link) is not None else Words(phrases.UNSHOWN_LINK))
-        return tuple(runs)
 
     def _source(self, source_id: SourceId) -> Source:
         return self._request.source(source_id)

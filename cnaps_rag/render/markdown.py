@@ -15,6 +15,7 @@ from cnaps_rag.render.layout import (
     Words,
     build_layout,
     field_label,
+    is_web_address,
     quoted,
     shown_line,
 )
@@ -138,8 +139,3 @@ def _first_character(run: Run | None) -> str:
             return "<"
         case Statement(text=text):
             return text[:1] or " "
-
-
-def is_web_address(link: str) -> bool:
-    """True for a link that a reader's program can follow as it stands: ``http://`` or ``https://`` before it."""
-    return link.lower().startswith(("http://", "https://"))
