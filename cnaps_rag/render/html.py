@@ -10,8 +10,9 @@ import re
 from base64 import b64encode
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import cache
 from hashlib import sha256
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -59,7 +60,7 @@ class PageItem:
     """A list item with the items below it."""
 
     runs: tuple[PageRun, ...]
-    items: list[PageItem] = field(default_factory=list)
+    items: list[PageItem] = field(default_factory=list["PageItem"])
 
 
 @dataclass(slots=True)
@@ -69,7 +70,7 @@ class PageBlock:
     kind: str
     runs: tuple[PageRun, ...] = ()
     level: int = 0
-    items: list[PageItem] = field(default_factory=list)
+    items: list[PageItem] = field(default_factory=list["PageItem"])
 
 
 @dataclass(slots=True)
@@ -78,7 +79,7 @@ class PageSection:
 
     number: int
     heading: tuple[PageRun, ...]
-    blocks: list[PageBlock] = field(default_factory=list)
+    blocks: list[PageBlock] = field(default_factory=list[PageBlock])
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +205,7 @@ class _Page:
         edges = sorted({0, len(raw), *(edge for citation in cited for edge in (citation.start, citation.end))})
         return tuple(
             self._span(raw[start:end], start, [c for c in cited if c.start <= start and end <= c.end])
-            for start, end in zip(edges, edges[1:], strict=False)
+            for start, end in pairwise(edges)
         )
 
     def _span(self, raw: str, start: int, cited: list[Citation]) -> Span:
@@ -244,12 +245,12 @@ def _hash(text: str) -> str:
     return f"sha256-{b64encode(sha256(text.encode()).digest()).decode()}"
 
 
-@lru_cache(maxsize=None)
+@cache
 def _read(name: str) -> str:
     return (_FOLDER / name).read_text(encoding="utf-8").strip()
 
 
-@lru_cache(maxsize=1)
+@cache
 def _template() -> Template:
     from jinja2 import Environment, StrictUndefined
 

@@ -21,6 +21,7 @@ from cnaps_rag.report import (
     Layer,
     Ledger,
     LedgerAction,
+    LedgerEntry,
     LinkFinding,
     LinkVerdict,
     Report,
@@ -206,7 +207,7 @@ def render_json(
         sections=[_section(section, offsets) for section in body.sections],
         fit=_fit(body.fit),
         report=render_report_json(report, rendered.text, body.passages.request),
-        ledger=[LedgerEntryJson(**asdict(entry)) for entry in ledger],
+        ledger=[_ledger_entry(entry) for entry in ledger],
         usage=asdict(usage),
     )
 
@@ -308,6 +309,22 @@ def _fit(fit: Fit) -> FitJson:
             )
             for model in fit.models
         ],
+    )
+
+
+def _ledger_entry(entry: LedgerEntry) -> LedgerEntryJson:
+    return LedgerEntryJson(
+        round=entry.round,
+        slot=entry.slot,
+        subject=entry.subject,
+        before=entry.before,
+        after=entry.after,
+        action=entry.action,
+        verdict=entry.verdict,
+        layer=entry.layer,
+        reason=entry.reason,
+        tokens=entry.tokens,
+        seconds=entry.seconds,
     )
 
 

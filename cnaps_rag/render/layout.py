@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -23,7 +23,8 @@ the question quoted where nothing was drafted of the task."""
 class AnswerBody:
     """Everything of an answer that a reader sees; each rendering is made from this and nothing else.
 
-    `drafter` is ``extractive`` or the LLM's name. `notes` are sentences on the making of the answer, not on a source.
+    `drafter` is ``extractive`` or the LLM's name. `notes` are sentences on the making of the answer, of
+    which those that begin with one of `phrases.NOTES` are shown.
     """
 
     passages: Passages
@@ -198,35 +199,44 @@ class _Layout:
 
     def _unused(self, fits: Iterable[PaperFit]) -> Iterator[Block]:
         listed: set[SourceId] = set()
+        fits = tuple(fits)
         for fit in fits:
             if fit.source_id in listed:
                 continue
-            listed.update(self._request.twins(fit.source_id))
+            twins = self._request.twins(fit.source_id)
+            listed.update(twins)
             yield self._paper(fit.source_id)
-            yield Block("item", (self._reason(fit),), level=2)
+            reason = self._reason([twin for twin in fits if twin.source_id in twins])
+            yield from [Block("item", (reason,), level=2)] if reason is not None else []
 
     def _paper(self, source_id: SourceId) -> Block:
         links = links_line(self._source(source_id))
         title = Words(self._title(source_id), strong=True)
         return Block("item", (title, Words(" · "), *links) if links else (title,))
 
-    def _reason(self, fit: PaperFit) -> Run:
-        closest = next((passage for passage in self._passages(fit.passage_ids) if passage.field == "summary"), None)
-        if closest is None:
-            return Words(phrases.NO_SUMMARY)
-        return Statement(
-            text=phrases.closest_sentence(quoted(self._shown(closest.text))),
-            kind="unused",
-            subject=fit.source_id,
-            citations=(_citation(closest),),
-            has_marks=False,
-        )
+    def _reason(self, twins: Sequence[PaperFit]) -> Run | None:
+        """Why a paper, given with its twins, was not used; None where there is nothing to say that could be checked."""
+        passages = self._passages(passage_id for twin in twins for passage_id in twin.passage_ids)
+        closest = next((passage for passage in passages if passage.field == "summary"), None)
+        if closest is not None:
+            return Statement(
+                text=phrases.closest_sentence(quoted(self._shown(closest.text))),
+                kind="unused",
+                subject=twins[0].source_id,
+                citations=(_citation(closest),),
+                has_marks=False,
+            )
+        has_summary = any(self._source(twin).text for twin in self._request.twins(twins[0].source_id))
+        return None if has_summary else Words(phrases.NO_SUMMARY)
 
     # The closing words: who drafted, and what a reader must know of the making
 
     def _making(self) -> Iterator[Block]:
         yield Block("paragraph", (Words(phrases.drafted_by(self._shown(self._body.drafter))),))
-        yield from (Block("paragraph", (Words(self._shown(note)),)) for note in self._body.notes)
+        notes = (phrases.shown_note(note) for note in self._body.notes)
+        yield from (
+            Block("paragraph", (Words(self._shown(note)),)) for note in dict.fromkeys(notes) if note is not None
+        )
 
     # Parts of a block
 

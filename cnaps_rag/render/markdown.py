@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from cnaps_rag.render import phrases
 from cnaps_rag.render.escape import escape_markdown
 from cnaps_rag.render.layout import (
     AnswerBody,
@@ -122,7 +123,7 @@ class _Writer:
         )
         self._write(marks)
         if not statement.accepted:
-            self._write(f" **[not traceable]** ({escape_markdown(statement.reason, before='(', after=')')})")
+            self._write(f" **[{phrases.NOT_TRACEABLE}]**")
 
     def _mark(self, citation: Citation) -> str:
         return f"[^{self._numbers.setdefault(citation, len(self._numbers) + 1)}]"

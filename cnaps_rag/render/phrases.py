@@ -15,6 +15,14 @@ FITS = "This fits the question."
 DOES_NOT_FIT = "This does not fit the question."
 NOT_TRACEABLE = "not traceable"
 
+LLM_FAILED = "The LLM failed, so the answer was drafted without it"
+REPAIR_GIVEN_UP = "The repair of rejected claims was given up"
+REPAIR_UNREADABLE = "A reply to the repair could not be read"
+LEFT_OUT = "Some sentences of the supplied sources did not fit into the prompt and were left out"
+NOTES = (LLM_FAILED, REPAIR_GIVEN_UP, REPAIR_UNREADABLE, LEFT_OUT)
+"""What a note on the making of an answer may begin with. These words are shown; what follows them (an error's own words,
+which may hold anything) is kept for programs alone."""
+
 _NOT_TOLD = {
     "task": "The supplied sources do not say what the task is.",
     "input": "The supplied sources do not say what {name} takes as input.",
@@ -54,6 +62,13 @@ def ended(slot: SlotName, name: str) -> str:
 def closest_sentence(quote: str) -> str:
     """Why a paper was not used, told by its own closest sentence; `quote` comes in its quotation marks."""
     return f"Its closest sentence to the question is: {quote}"
+
+
+def shown_note(note: str) -> str | None:
+    """What of `note` is shown: its fixed first sentence; None where it is kept for programs alone."""
+    if note.startswith("No statement about ") and note.endswith(" passed the checks."):
+        return note
+    return next((f"{fixed}." for fixed in NOTES if note.startswith(fixed)), None)
 
 
 def drafted_by(drafter: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator
 
+from cnaps_rag.render import phrases
 from cnaps_rag.render.layout import (
     AnswerBody,
     Block,
@@ -18,6 +19,7 @@ from cnaps_rag.render.layout import (
     shown_line,
 )
 from cnaps_rag.report import Citation
+from cnaps_rag.sources import QUESTION_ID, SourceId
 
 
 def render_text(body: AnswerBody, *, width: int | None = None) -> str:
@@ -30,10 +32,14 @@ def render_text(body: AnswerBody, *, width: int | None = None) -> str:
     numbers: dict[Citation, int] = {}
     lines = [line for block in build_layout(body) for line in _block_lines(block, numbers, width)]
     if numbers:
-        lines += ["", "Evidence"]
+        lines += ["", "Evidence", "========"]
+    named: set[SourceId] = {QUESTION_ID}
     for citation, number in numbers.items():
-        quote = quoted(shown_line(citation.quote, body))
-        lines += _wrapped(f"[{number}] ", f"{field_label(citation)}: {quote}", width)
+        source_id, quote = citation.source_id, quoted(shown_line(citation.quote, body))
+        title = "" if source_id in named else f" ({shown_line(body.passages.request.source(source_id).title, body)})"
+        named.add(source_id)
+        label = field_label(citation).replace(source_id, f"{source_id}{title}", 1)
+        lines += _wrapped(f"[{number}] ", f"{label}: {quote}", width)
     return "\n".join(lines).strip("\n") + "\n"
 
 
@@ -60,7 +66,7 @@ def _run_text(run: Run, numbers: dict[Citation, int]) -> str:
         case Statement():
             cited = dict.fromkeys(run.citations) if run.has_marks else {}
             marks = "".join(f"[{numbers.setdefault(citation, len(numbers) + 1)}]" for citation in cited)
-            fault = "" if run.accepted else f" [not traceable: {run.reason}]"
+            fault = "" if run.accepted else f" [{phrases.NOT_TRACEABLE}: {run.reason}]"
             return f"{run.text}{' ' if marks else ''}{marks}{fault}"
 
 

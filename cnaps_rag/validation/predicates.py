@@ -10,6 +10,7 @@ from cnaps_rag.render.phrases import (
     NO_BEARING_PAPER,
     NO_LLM,
     NOT_USED,
+    NOTES,
 )
 
 NAME = "\u00a7"
@@ -30,12 +31,13 @@ _LABELS = frozenset(
 """Words of headings, labels and texts of links; no verb, no negation, no praise stands among them."""
 
 _LINK_LABELS = _LABELS | frozenset(
-    """is are at available can be found under via see also located hosted read it and online accessible there published
-    article preprint implementation official""".split()
+    ["is", "are", "at", "available", "can", "be", "found", "under", "via", "see", "also", "located", "hosted", "read", "it", "and", "online", "accessible", "there", "published", "article", "preprint", "implementation", "official"]
 )
 """What may stand with a link in a line that says no more than whose link it is."""
 
-_NUMBERING = re.compile(r"^\W*(?:(?:section|step|part|stage|chapter)\s+)?(?:\d{1,2}(?:\.\d{1,2})*|[ivx]{1,4}|[a-z])[.):]?\s+", re.I)
+_NUMBERING = re.compile(
+    r"^\W*(?:(?:section|step|part|stage|chapter)\s+)?(?:\d{1,2}(?:\.\d{1,2})*|[ivx]{1,4}|[a-z])[.):]?\s+", re.I
+)
 
 _AUXILIARY = re.compile(
     r"\b(?:is|are|was|were|be|been|being|has|have|had|does|do|did|can|could|will|would|shall|should|may|might|must|"
@@ -50,24 +52,7 @@ _DENIES_OR_PRAISES = re.compile(
 )
 # Verbs of what models and papers do, in their base form; a headline uses them as they are or with an s.
 _VERBS = frozenset(
-    """achieve adapt add aggregate align allow alter analyse analyze apply assess assign assume augment avoid beat begin
-    boost break bring build calculate capture classify clean close combine compare complete compress compute condense
-    confuse consist construct contain contribute convert convolve copy correct create cut decide decode decompose
-    decrease deliver demonstrate denoise deblur deepen depend derive describe detect determine differ discard
-    disentangle distil distill divide double downscale download draw drop eliminate embed emphasise emphasize employ
-    enable encode enhance enlarge ensure estimate evaluate evolve examine exceed exploit expand explain extend extract
-    fail fill find fix follow force fuse generalise generalize generate get give grow guarantee guess handle hallucinate
-    highlight hold identify ignore imagine implement improve include incorporate increase infer inject inpaint install
-    integrate interpolate introduce invent invert keep know lack launch lead learn leave let lose lower maintain make
-    maximise maximize measure merge minimise minimize mitigate modify multiply normalise normalize observe obtain offer
-    open operate optimise optimize outperform overcome penalise penalize perceive perform pick possess predict prefer
-    preserve prevent produce prompt propagate propose prove provide quantify raise reach read recognise recognize
-    recommend reconstruct recover reduce refine regress reject rely remain remember remove render repair replace require
-    resemble resize resolve restore retain retrieve reveal run save scale see segment select separate sharpen shift
-    shrink simulate solve speak specialise specialize start stay stop store streamline strengthen struggle suffer suggest
-    suppress surpass survive synthesise synthesize tackle take teach tell tend track transcribe transform translate treat
-    triple try turn understand unify upscale upsample use utilise utilize vanish want weaken weigh win work write yield
-    zoom""".split()
+    ["achieve", "adapt", "add", "aggregate", "align", "allow", "alter", "analyse", "analyze", "apply", "assess", "assign", "assume", "augment", "avoid", "beat", "begin", "boost", "break", "bring", "build", "calculate", "capture", "classify", "clean", "close", "combine", "compare", "complete", "compress", "compute", "condense", "confuse", "consist", "construct", "contain", "contribute", "convert", "convolve", "copy", "correct", "create", "cut", "decide", "decode", "decompose", "decrease", "deliver", "demonstrate", "denoise", "deblur", "deepen", "depend", "derive", "describe", "detect", "determine", "differ", "discard", "disentangle", "distil", "distill", "divide", "double", "downscale", "download", "draw", "drop", "eliminate", "embed", "emphasise", "emphasize", "employ", "enable", "encode", "enhance", "enlarge", "ensure", "estimate", "evaluate", "evolve", "examine", "exceed", "exploit", "expand", "explain", "extend", "extract", "fail", "fill", "find", "fix", "follow", "force", "fuse", "generalise", "generalize", "generate", "get", "give", "grow", "guarantee", "guess", "handle", "hallucinate", "highlight", "hold", "identify", "ignore", "imagine", "implement", "improve", "include", "incorporate", "increase", "infer", "inject", "inpaint", "install", "integrate", "interpolate", "introduce", "invent", "invert", "keep", "know", "lack", "launch", "lead", "learn", "leave", "let", "lose", "lower", "maintain", "make", "maximise", "maximize", "measure", "merge", "minimise", "minimize", "mitigate", "modify", "multiply", "normalise", "normalize", "observe", "obtain", "offer", "open", "operate", "optimise", "optimize", "outperform", "overcome", "penalise", "penalize", "perceive", "perform", "pick", "possess", "predict", "prefer", "preserve", "prevent", "produce", "prompt", "propagate", "propose", "prove", "provide", "quantify", "raise", "reach", "read", "recognise", "recognize", "recommend", "reconstruct", "recover", "reduce", "refine", "regress", "reject", "rely", "remain", "remember", "remove", "render", "repair", "replace", "require", "resemble", "resize", "resolve", "restore", "retain", "retrieve", "reveal", "run", "save", "scale", "see", "segment", "select", "separate", "sharpen", "shift", "shrink", "simulate", "solve", "speak", "specialise", "specialize", "start", "stay", "stop", "store", "streamline", "strengthen", "struggle", "suffer", "suggest", "suppress", "surpass", "survive", "synthesise", "synthesize", "tackle", "take", "teach", "tell", "tend", "track", "transcribe", "transform", "translate", "treat", "triple", "try", "turn", "understand", "unify", "upscale", "upsample", "use", "utilise", "utilize", "vanish", "want", "weaken", "weigh", "win", "work", "write", "yield", "zoom"]
 )
 # Words in -s that name things; others in -s behind the first word of a headline are taken for verbs.
 _PLURAL = re.compile(
@@ -78,7 +63,10 @@ _PLURAL = re.compile(
     r"objects|cues|masks|faces|voices|sounds|signals|graphs|nodes|labels|classes|items|lists|basics|users|domains|maps",
     re.IGNORECASE,
 )
-_PARTICIPLE = re.compile(r"(?!recommended|related|supplied|cited|provided|detailed|used|based|proposed|expected|required|needed|seed)[a-z]{3,}ed", re.I)
+_PARTICIPLE = re.compile(
+    r"(?!recommended|related|supplied|cited|provided|detailed|used|based|proposed|expected|required|needed|seed)[a-z]{3,}ed",
+    re.I,
+)
 _FOREIGN = re.compile(
     r"\b(?:el|la|los|las|del|que|para|por|una|como|der|die|das|und|ist|mit|für|ein|eine|le|les|des|une|est|pour|avec|il|lo|"
     r"gli|che|di|sono|os|um|uma|não|het|een|van)\b|[^\x00-\u024f\u2000-\u2bff]",
@@ -130,7 +118,7 @@ def asserts(text: str, question: str) -> bool:
 def _has_verb(words: tuple[str, ...]) -> bool:
     for place, word in enumerate(words):
         stem = word[:-2] if word.endswith(("shes", "ches", "xes", "oes", "sses")) else word.removesuffix("s")
-        if word in _VERBS or stem in _VERBS or f"{word[:-3]}y" in _VERBS and word.endswith("ies"):
+        if word in _VERBS or stem in _VERBS or (f"{word[:-3]}y" in _VERBS and word.endswith("ies")):
             return True
         if place and word not in _LABELS and word.endswith("s") and not _PLURAL.fullmatch(word):
             return True
@@ -197,6 +185,7 @@ _PHRASES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
             rf"{re.escape(NO_LLM.rstrip('.'))}|no llm took part(?: in (?:this|the) answer)?|"
             rf"drafted by [\w./@+:{NAME}-]{{1,80}}; every claim was checked against the supplied sources|"
             rf"no statement about {_TOPIC} passed the checks|the answer ended before(?: it came to)? {_TOPIC}|"
+            rf"{'|'.join(map(re.escape, NOTES))}|"
             r"not traceable|(?:here|below) (?:is|are) (?:the|an|a|your|my) (?:short |brief |full )?(?:answer|explanation|overview|"
             r"summary|list|papers|tools|references|sources|links|models|workflow|steps|relevant papers|papers and tools|"
             r"relevant papers and tools|three sections)(?: to (?:your|the) question)?|"
