@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,7 +9,10 @@ from types import MappingProxyType
 from typing import NewType
 
 from cnaps_rag.request import AnswerRequest
-from cnaps_rag.sources import FieldName, Source, SourceId
+from cnaps_rag.sentences import split_sentences
+from cnaps_rag.sources import QUESTION_ID, FieldName, Source, SourceId
+
+__all__ = ["Hit", "Passage", "PassageId", "Passages", "split_passages", "split_sentences"]
 
 PassageId = NewType("PassageId", str)
 """``P2.3``: paper 2, sentence 3 (from 1); ``M1.0``: the whole entry of model 1; ``Q.1``: the question's first."""
@@ -62,7 +63,7 @@ class Passages:
 
     @cached_property
     def _by_source(self) -> dict[SourceId, tuple[Passage, ...]]:
-        ids = [self.request.source("Q").id, *(source.id for source in self.request.sources)]
+        ids = [QUESTION_ID, *(source.id for source in self.request.sources)]
         passages: dict[SourceId, list[Passage]] = {source_id: [] for source_id in ids}
         for passage in self.all:
             passages[passage.source_id].append(passage)
@@ -71,7 +72,7 @@ class Passages:
 
 def split_passages(request: AnswerRequest) -> Passages:
     """Entry and sentences of every source, and the sentences of the question."""
-    sources = (request.source("Q"), *request.sources)
+    sources = (request.source(QUESTION_ID), *request.sources)
     return Passages(request=request, all=tuple(passage for source in sources for passage in _split_source(source)))
 
 
@@ -85,17 +86,3 @@ def _split_source(source: Source) -> Iterator[Passage]:
 def _passage(source: Source, number: int, field: FieldName, text: str, start: int, end: int) -> Passage:
     passage_id = PassageId(f"{source.id}.{number}")
     return Passage(id=passage_id, source_id=source.id, field=field, start=start, end=end, text=text[start:end])
-
-
-_END = re.compile(r"[.!?…]+[\"'”’)\]]*(?=\s+[\"'“‘(\[]?[A-Z0-9])|[。！？]|\n[ \t]*\n")
-
-
-def split_sentences(text: str) -> tuple[tuple[int, int], ...]:
-    """Offsets (start, end) of the sentences of `text`, white space at both ends outside."""
-    cuts = [0, *(match.end() for match in _END.finditer(text)), len(text)]
-    spans: list[tuple[int, int]] = []
-    for start, end in itertools.pairwise(cuts):
-        sentence = text[start:end]
-        if sentence.strip():
-            spans.append((start + len(sentence) - len(sentence.lstrip()), start + len(sentence.rstrip())))
-    return tuple(spans)
