@@ -2,18 +2,41 @@
 
 from __future__ import annotations
 
+import json
+import re
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, Protocol, cast
 
-from cnaps_rag.passages import PassageId
-from cnaps_rag.sources import SourceId
+import jiter
+
+from cnaps_rag.errors import BadDraftError
+from cnaps_rag.fit import Fit, named_models
+from cnaps_rag.passages import Hit, Passage, PassageId, Passages
+from cnaps_rag.request import AnswerRequest
+from cnaps_rag.sources import QUESTION_ID, SourceId
 
 SlotName = Literal["task", "input", "processing", "output", "paper"]
+
+MODEL_SLOTS: tuple[SlotName, ...] = ("input", "processing", "output")
+
+LIMIT_CLAIMS: dict[SlotName, int] = {"task": 2, "input": 2, "processing": 3, "output": 2, "paper": 3}
+"""Most claims of one slot: more than a reader wants there, and a bound on what a rambling LLM can write."""
+
+LEAST_CLAIMS: dict[SlotName, int] = {"task": 1, "input": 0, "processing": 0, "output": 0, "paper": 1}
+"""Fewest claims of one slot: a question always tells what is asked, and a paper that bears on it tells something. A
+weak LLM that may leave every slot empty does (seen with 1.5B parameters); what it invents instead is rejected."""
+
+LIMIT_EVIDENCE = 3
+"""Most ids of one claim: policy.md lets "a few passages read together" support it, and weak LLMs cite all they see."""
+
+LIMIT_ENUM_VALUES = 1_000
+"""Most enum values of one schema (OpenAI's limit, and the most that was tried with llama.cpp)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Claim:
-    """One sentence that is asserted, and the passages it is said to rest on."""
+    """One sentence that is asserted, and the passages it is said to rest on (ids as drafted, possibly unknown ones)."""
 
     text: str
     evidence: tuple[PassageId, ...]
@@ -23,12 +46,22 @@ class Claim:
 class SlotForm:
     """One place of the form that a drafter fills: what it is about and which passages may be cited there.
 
-    `task` has subject ``Q``; `input`, `processing` and `output` a recommended model; `paper` a related paper.
+    `task` has subject ``Q``; `input`, `processing` and `output` a recommended model; `paper` a related paper. Without
+    evidence ids nothing supplied can speak of it: the slot is not asked, and stays empty. `limit_claims` is the most
+    claims it may hold, None the usual for its name.
     """
 
     name: SlotName
     subject: SourceId
     evidence_ids: tuple[PassageId, ...]
+    limit_claims: int | None = None
+
+    @property
+    def key(self) -> str:
+        """Name of this slot in schema and reply: ``task``, ``M1_input``, ``P2``."""
+        if self.name == "task":
+            return "task"
+        return self.subject if self.name == "paper" else f"{self.subject}_{self.name}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,7 +79,259 @@ class Slot:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Draft:
-    """All slots of one answer, in the form's order; `drafter` names the LLM, or is ``extractive``."""
+    """All slots of one answer, in the form's order; `drafter` names the LLM, or is ``extractive``.
+
+    `ignored` are parts of a reply for which the form has no slot, so that nothing is dropped without a trace.
+    """
 
     slots: tuple[Slot, ...]
     drafter: str
+    ignored: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Brief:
+    """What a drafter is given: the request's passages, how near each is to the question, and which sources bear on it.
+
+    `hits` hold every passage once, best first.
+    """
+
+    passages: Passages
+    hits: tuple[Hit, ...]
+    fit: Fit
+
+    @property
+    def request(self) -> AnswerRequest:
+        """The request itself."""
+        return self.passages.request
+
+
+class Drafter(Protocol):
+    """Whoever fills the form: an LLM, or the sources' own sentences."""
+
+    def draft(self, brief: Brief) -> Draft:
+        """A draft for `brief`, its slots in the form's order."""
+        ...
+
+
+def plan_form(brief: Brief, shown_ids: Collection[PassageId]) -> tuple[SlotForm, ...]:
+    """The form of one request over the passages in `shown_ids`: the task, three slots a model, one a bearing paper.
+
+    A slot may cite only what can speak of its subject (design.md, idea 2). Papers that share a link are one source and
+    have one slot.
+    """
+    shown = [passage for passage in brief.passages.all if passage.id in set(shown_ids)]
+    question_ids = tuple(passage.id for passage in shown if passage.source_id == QUESTION_ID)
+    form = [SlotForm(name="task", subject=QUESTION_ID, evidence_ids=question_ids)]
+    names_by_id = {passage.id: named_models(passage.text, brief.request) for passage in shown}
+    for source in brief.request.sources:
+        if source.kind == "model":
+            twins = brief.request.twins(source.id)
+            own = _telling([p for p in shown if p.source_id in twins or source.id in names_by_id[p.id]])
+            ids_by_name = {"input": own + question_ids, "processing": own, "output": own + question_ids}
+            form += [SlotForm(name=name, subject=source.id, evidence_ids=ids_by_name[name]) for name in MODEL_SLOTS]
+    return (*form, *_plan_papers(brief, shown))
+
+
+def _plan_papers(brief: Brief, shown: list[Passage]) -> Iterator[SlotForm]:
+    seen: set[SourceId] = set()
+    for paper in brief.fit.papers:
+        if not paper.bears or paper.source_id in seen:
+            continue
+        twins = brief.request.twins(paper.source_id)
+        seen.update(twins)
+        evidence_ids = _telling([passage for passage in shown if passage.source_id in twins])
+        yield SlotForm(name="paper", subject=paper.source_id, evidence_ids=evidence_ids)
+
+
+def _telling(passages: list[Passage]) -> tuple[PassageId, ...]:
+    """Their ids, or none where they are entries alone: a name or a bare title tells nothing that a slot could say."""
+    if all(passage.id.endswith(".0") for passage in passages):
+        return ()
+    return tuple(passage.id for passage in passages)
+
+
+def schema_of(form: tuple[SlotForm, ...]) -> dict[str, Any]:
+    """JSON schema of a reply to `form`: one property a slot that is asked, each with its own enum of evidence ids.
+
+    All properties required and none additional, as OpenAI's strict mode wants. Evidence stands before the text, so
+    that an LLM chooses what to cite before it writes. No ``maxLength``: it cuts sentences in mid-word.
+    """
+    asked = [slot for slot in form if slot.evidence_ids]
+    # Past the servers' limit a request with free ids is better than none: ids are checked after the reply all the same.
+    has_enums = sum(len(slot.evidence_ids) for slot in asked) <= LIMIT_ENUM_VALUES
+    properties = {slot.key: _slot_schema(slot, has_enums=has_enums) for slot in asked}
+    return _object_schema(properties)
+
+
+def _slot_schema(slot: SlotForm, *, has_enums: bool) -> dict[str, Any]:
+    evidence_id = {"type": "string", "enum": list(slot.evidence_ids)} if has_enums else {"type": "string"}
+    evidence = {
+        "type": "array",
+        "items": evidence_id,
+        "minItems": 1,
+        "maxItems": min(LIMIT_EVIDENCE, len(slot.evidence_ids)),
+    }
+    limit_claims = slot.limit_claims or LIMIT_CLAIMS[slot.name]
+    claim = _object_schema({"evidence": evidence, "text": {"type": "string"}})
+    return {"type": "array", "items": claim, "minItems": LEAST_CLAIMS[slot.name], "maxItems": limit_claims}
+
+
+def _object_schema(properties: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
+
+
+def parse_draft(reply_json_text: str, form: tuple[SlotForm, ...], drafter: str) -> Draft:
+    """Draft that a reply holds: read generously, believed in nothing.
+
+    Fences, prose around the object, repeated keys and unknown ids are no reason to lose a claim: all of it is kept and
+    judged. Of a reply that breaks off, what is whole is kept and every slot not finished is marked as `ended`.
+
+    Raises:
+        BadDraftError: no slot of `form` can be read from the reply.
+    """
+    text = _CONTROL.sub(" ", reply_json_text)
+    keys = {slot.key for slot in form if slot.evidence_ids}
+    pairs = _whole_object(text, keys)
+    is_whole = pairs is not None
+    if pairs is None:
+        pairs = _partial_object(text, keys)
+    if pairs is None:
+        raise BadDraftError(
+            f"The reply of {drafter} holds no JSON object with a slot of the form.", partial_text=reply_json_text
+        )
+    unfinished = set[str]() if is_whole else keys - {key for key, _ in pairs[:-1]}
+    return Draft(
+        slots=tuple(_read_slot(slot, pairs, ended=slot.key in unfinished) for slot in form),
+        drafter=drafter,
+        ignored=tuple(f"{key}: {_json(value)}" for key, value in pairs if key not in keys and value),
+    )
+
+
+def is_whole_draft(reply_text: str, form: tuple[SlotForm, ...]) -> bool:
+    """True when `reply_text` holds a JSON object with a slot of `form` that neither breaks off nor stops being JSON."""
+    return _whole_object(_CONTROL.sub(" ", reply_text), {slot.key for slot in form if slot.evidence_ids}) is not None
+
+
+def obeys_schema(reply_text: str, form: tuple[SlotForm, ...]) -> bool:
+    """True when a server that enforces ``schema_of(form)`` could have sent this whole reply."""
+    ids_by_key = {slot.key: set(slot.evidence_ids) for slot in form if slot.evidence_ids}
+    try:
+        reply = json.loads(reply_text, object_pairs_hook=_Pairs)
+    except (ValueError, RecursionError):
+        return False
+    if not isinstance(reply, _Pairs) or sorted(key for key, _ in reply) != sorted(ids_by_key):
+        return False
+    return all(
+        isinstance(claims, list) and all(_obeys_claim(claim, ids_by_key[key]) for claim in cast("list[object]", claims))
+        for key, claims in reply
+    )
+
+
+def _obeys_claim(claim: object, evidence_ids: set[PassageId]) -> bool:
+    if not isinstance(claim, _Pairs) or sorted(key for key, _ in claim) != ["evidence", "text"]:
+        return False
+    fields = dict(claim)
+    text, evidence = fields["text"], fields["evidence"]
+    return (
+        isinstance(text, str)
+        and isinstance(evidence, list)
+        and set(map(str, cast("list[object]", evidence))) <= evidence_ids
+    )
+
+
+class _Pairs(list[tuple[str, Any]]):
+    """A JSON object with all its keys: a ``dict`` would silently keep only the last of repeated ones."""
+
+
+_CONTROL = re.compile(r"[\x00-\x1f]")
+_PASSAGE_ID = re.compile(r"\b(?:Q|[MP]\d+)\.\d+\b", re.IGNORECASE)
+_DECODER = json.JSONDecoder(object_pairs_hook=_Pairs)
+
+
+def _whole_object(text: str, keys: set[str]) -> _Pairs | None:
+    """First JSON object in `text` that has one of `keys`, or None."""
+    for brace in re.finditer(r"\{", text):
+        try:
+            found = _DECODER.raw_decode(text, brace.start())[0]
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(found, _Pairs) and any(key in keys for key, _ in found):
+            return found
+    return None
+
+
+def _partial_object(text: str, keys: set[str]) -> _Pairs | None:
+    """What is whole of an object that breaks off, or stops being JSON; None where that is nothing."""
+    names = "|".join(map(re.escape, sorted(keys)))
+    start = re.search(rf'\{{\s*"(?:{names})"\s*:', text)
+    if start is None:
+        return None
+    rest = text[start.start() :]
+    try:
+        _DECODER.raw_decode(rest)
+    except json.JSONDecodeError as error:
+        rest = rest[: error.pos]
+    except (ValueError, RecursionError):
+        return None
+    try:
+        found = jiter.from_json(rest.encode("utf-8", "replace"), partial_mode=True, catch_duplicate_keys=True)
+    except ValueError:
+        return None
+    return _Pairs(found.items()) if found else None
+
+
+def _read_slot(slot: SlotForm, pairs: _Pairs, *, ended: bool) -> Slot:
+    values = [value for key, value in pairs if key == slot.key and slot.evidence_ids]
+    claims = [claim for value in values for claim in _read_claims(value)]
+    if ended and claims and not claims[-1].evidence:
+        claims.pop()  # it broke off before its evidence
+    return Slot(name=slot.name, subject=slot.subject, claims=tuple(dict.fromkeys(claims)), ended=ended)
+
+
+def _read_claims(value: Any) -> Iterator[Claim]:
+    """Every assertion in the value of one slot, in whatever shape an LLM without a schema gave it."""
+    if isinstance(value, dict):
+        value = _Pairs(cast("dict[str, Any]", value).items())
+    if not isinstance(value, _Pairs):
+        for part in _listed(value):
+            yield from _read_claims(part) if isinstance(part, dict | list) else _bare_claim(part)
+        return
+    texts = [text for key, text in value if key == "text"]
+    evidence = tuple(passage_id for key, ids in value if key == "evidence" for passage_id in _read_ids(ids))
+    for text in texts:
+        yield from (Claim(text=claim.text, evidence=evidence) for claim in _bare_claim(text))
+    others = _Pairs(pair for pair in value if pair[0] not in ("text", "evidence"))
+    if not texts and others:
+        yield from _bare_claim(_json(others))
+
+
+def _bare_claim(value: Any) -> Iterator[Claim]:
+    """A claim on one line, without evidence; nothing for what asserts nothing."""
+    text = value if isinstance(value, str) else "" if value is None else _json(value)
+    text = " ".join(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").split())
+    if text:
+        yield Claim(text=text, evidence=())
+
+
+def _read_ids(value: Any) -> tuple[PassageId, ...]:
+    """Ids in `value`, each once; what holds no id is kept as an unknown one, for the checks to reject."""
+    ids: list[str] = []
+    for part in _listed(value):
+        text = part if isinstance(part, str) else _json(part)
+        ids += [found.upper() for found in _PASSAGE_ID.findall(text)] or [text.strip()]
+    return tuple(PassageId(passage_id) for passage_id in dict.fromkeys(ids) if passage_id)
+
+
+def _listed(value: Any) -> list[Any]:
+    listed: list[Any] = value if isinstance(value, list) else [value]
+    return listed
+
+
+def _json(value: Any) -> str:
+    return json.dumps(dict(value) if isinstance(value, _Pairs) else value, ensure_ascii=False, default=str)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class CnapsRagError(Exception):
     """Root of all errors raised on purpose by this library."""
@@ -37,7 +39,13 @@ class SourceError(RequestError):
 
 
 class ServiceError(CnapsRagError):
-    """The LLM, the encoder or the verifier failed, and the same call would fail again."""
+    """The LLM, the encoder or the verifier failed, and the same call would fail again.
+
+    Attributes:
+        usage: what the LLM's calls cost up to the failure (`llm.Usage`), or None where no LLM was called.
+    """
+
+    usage: Any = None
 
 
 class ServiceUnavailableError(ServiceError):

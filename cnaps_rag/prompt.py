@@ -1,0 +1,358 @@
+"""From a request and its hits to the messages of one LLM call: stable text first, then sources, the question last.
+
+What a source says is data: it stands on lines whose beginning it cannot forge, between delimiters that occur nowhere
+else, without the control tokens of chat templates. What does not fit the token budget is left out by rank.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+import threading
+import unicodedata
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from importlib.resources import files
+from string import Template
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
+
+from cnaps_rag.draft import Brief, SlotForm, SlotName, plan_form, schema_of
+from cnaps_rag.errors import RequestError
+from cnaps_rag.fit import named_models
+from cnaps_rag.passages import Passage, PassageId
+from cnaps_rag.settings import Settings
+from cnaps_rag.sources import QUESTION_ID, SourceId
+
+if TYPE_CHECKING:
+    from tiktoken import Encoding
+
+
+class Message(TypedDict):
+    """One message of a chat."""
+
+    role: Literal["system", "user"]
+    content: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Prompt:
+    """What one LLM call sends, and the form that its reply fills.
+
+    Attributes:
+        schema: JSON schema of `form`.
+        n_tokens: tokens of the messages, the schema not counted.
+        left_out: passages that the token budget left out, best first.
+        sha256: hash of all prompt files, in hexadecimal.
+    """
+
+    messages: tuple[Message, ...]
+    form: tuple[SlotForm, ...]
+    schema: dict[str, Any]
+    n_tokens: int
+    left_out: tuple[PassageId, ...]
+    sha256: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RejectedClaim:
+    """A drafted claim that did not pass, where it stood, and why."""
+
+    name: SlotName
+    subject: SourceId
+    text: str
+    reason: str
+
+
+def build_prompt(brief: Brief, settings: Settings) -> Prompt:
+    """Prompt that asks for the first draft.
+
+    Shown are the question and every recommended model; and of the papers that bear on the question, and of sentences
+    that name a model, as many as fit ``settings.prompt_limit_tokens``, best first.
+
+    Raises:
+        RequestError: the question and the models alone do not fit.
+    """
+    return _fit_budget(brief, settings, "draft", ())
+
+
+def build_repair_prompt(brief: Brief, rejected: Sequence[RejectedClaim], settings: Settings) -> Prompt:
+    """Prompt that asks again for the slots of `rejected` claims alone, at most as many claims as were rejected.
+
+    The sources stand as in the first prompt, so that a server that caches prefixes need not read them again.
+
+    Raises:
+        RequestError: the question, the models and the rejected claims do not fit ``settings.prompt_limit_tokens``.
+        ValueError: no claim in `rejected` belongs to a slot that is asked.
+    """
+    return _fit_budget(brief, settings, "repair", tuple(rejected))
+
+
+def _fit_budget(
+    brief: Brief, settings: Settings, kind: Literal["draft", "repair"], rejected: tuple[RejectedClaim, ...]
+) -> Prompt:
+    always = [passage.id for passage in brief.passages.all if _stands_always(brief, passage)]
+    ranked = _rank(brief, always)
+    # Lines cost what they cost alone, so a running sum finds the number that fits; the whole is counted at the end.
+    room = settings.prompt_limit_tokens - _build(brief, kind, always, rejected).n_tokens
+    n_shown = _count_fitting(brief, ranked, room)
+    while True:
+        prompt = _build(brief, kind, [*always, *ranked[:n_shown]], rejected)
+        prompt = replace(prompt, left_out=tuple(ranked[n_shown:]))
+        if prompt.n_tokens <= settings.prompt_limit_tokens:
+            return prompt
+        if n_shown == 0:
+            raise RequestError(
+                f"the question and the recommended models need a prompt of {prompt.n_tokens} tokens, and the limit is "
+                f"{settings.prompt_limit_tokens}.",
+                remedy="Raise CNAPS_RAG_PROMPT_LIMIT_TOKENS, shorten the question or recommend fewer models.",
+            )
+        n_shown = max(0, n_shown - 1 - n_shown // 50)
+
+
+def _stands_always(brief: Brief, passage: Passage) -> bool:
+    source = brief.request.source(passage.source_id)
+    return source.kind == "question" or (source.kind == "model" and passage.id.endswith(".0"))
+
+
+def _rank(brief: Brief, always: Collection[PassageId]) -> list[PassageId]:
+    """Passages that may be shown, best first: what speaks of a model before the rest, as without it nothing may."""
+    request = brief.request
+    models = [source.id for source in request.sources if source.kind == "model"]
+    of_models = {twin for model in models for twin in request.twins(model)}
+    of_papers = {twin for paper in brief.fit.papers if paper.bears for twin in request.twins(paper.source_id)}
+    placed = set(always)
+    speaking, rest = list[PassageId](), list[PassageId]()
+    for passage in (hit.passage for hit in brief.hits):
+        if passage.id in placed:
+            continue
+        if passage.source_id in of_models or named_models(passage.text, request):
+            speaking.append(passage.id)
+        elif passage.source_id in of_papers:
+            rest.append(passage.id)
+    # A model described at book length must not crowd out the papers: past this many, its sentences wait.
+    return speaking[:_N_SPEAKING_FIRST] + rest + speaking[_N_SPEAKING_FIRST:]
+
+
+_N_SPEAKING_FIRST = 60
+"""Sentences of about 25 tokens: a quarter of the default budget."""
+
+
+def _count_fitting(brief: Brief, ranked: Sequence[PassageId], room: int) -> int:
+    """How many of `ranked` fit in `room` tokens, each with its line; a paper's first comes with title and slot."""
+    opened = set[SourceId]()
+    for n_shown, passage_id in enumerate(ranked):
+        passage = brief.passages.by_id[passage_id]
+        room -= count_tokens(_line(passage))
+        if passage.source_id not in opened:
+            opened.add(passage.source_id)
+            room -= count_tokens(_line(brief.passages.of(passage.source_id)[0])) + _OPENING_TOKENS
+        if room < 0:
+            return n_shown
+    return len(ranked)
+
+
+_OPENING_TOKENS = 50
+"""About what a paper's heading, its slot and its key in the skeleton take."""
+
+
+def _build(
+    brief: Brief,
+    kind: Literal["draft", "repair"],
+    shown_ids: Iterable[PassageId],
+    rejected: tuple[RejectedClaim, ...],
+) -> Prompt:
+    shown = set(shown_ids)
+    # A sentence never stands without the title of its paper, which may then be cited too.
+    shown |= {brief.passages.of(brief.passages.by_id[shown_id].source_id)[0].id for shown_id in shown}
+    passages = [passage for passage in brief.passages.all if passage.id in shown]
+    form = plan_form(brief, shown)
+    if rejected:
+        form = _form_of(rejected, form)
+    asked = [slot for slot in form if slot.evidence_ids]
+    key = _unforgeable_key(passages)
+    user = _fill(
+        kind,
+        key=key,
+        sources="\n".join(_source_lines(brief, [p for p in passages if p.source_id != QUESTION_ID])),
+        question="\n".join(_line(passage) for passage in passages if passage.source_id == QUESTION_ID),
+        form="\n".join(_slot_line(brief, slot) for slot in asked),
+        keys=", ".join(f'"{slot.key}"' for slot in asked),
+        rejected="\n".join(_rejected_line(brief, claim, key) for claim in rejected),
+    )
+    messages: tuple[Message, ...] = (
+        {"role": "system", "content": _fill("system")},
+        {"role": "user", "content": user},
+    )
+    n_tokens = _CHAT_TOKENS + sum(_MESSAGE_TOKENS + count_tokens(message["content"]) for message in messages)
+    return Prompt(
+        messages=messages,
+        form=form,
+        schema=schema_of(form),
+        n_tokens=n_tokens,
+        left_out=(),
+        sha256=_prompts_sha256(),
+    )
+
+
+_MESSAGE_TOKENS, _CHAT_TOKENS = 4, 3
+"""Tokens that chat templates add to a message and to the whole (OpenAI cookbook, "How to count tokens")."""
+
+
+def _form_of(rejected: tuple[RejectedClaim, ...], form: tuple[SlotForm, ...]) -> tuple[SlotForm, ...]:
+    n_by_slot = {
+        (slot.name, slot.subject): sum((claim.name, claim.subject) == (slot.name, slot.subject) for claim in rejected)
+        for slot in form
+        if slot.evidence_ids
+    }
+    asked = tuple(
+        replace(slot, limit_claims=n_claims)
+        for slot in form
+        if (n_claims := n_by_slot.get((slot.name, slot.subject), 0)) > 0
+    )
+    if not asked:
+        raise ValueError("no rejected claim belongs to a slot that can be asked again")
+    return asked
+
+
+def _source_lines(brief: Brief, passages: Iterable[Passage]) -> Iterable[str]:
+    """Each source's heading and its shown passages, one a line."""
+    source_id = None
+    for passage in passages:
+        if passage.source_id != source_id:
+            source_id = passage.source_id
+            source = brief.request.source(source_id)
+            heading = "source_paper" if source.kind == "paper" else "source_model"
+            if source.kind == "model" and len(brief.passages.of(source_id)) == 1:
+                heading = "source_model_name_only"
+            yield _fill(heading, id=source_id)
+        yield _line(passage)
+
+
+def _slot_line(brief: Brief, slot: SlotForm) -> str:
+    template = f"slot_{slot.name}"
+    if slot.name in ("input", "output") and all(passage_id.startswith("Q.") for passage_id in slot.evidence_ids):
+        template += "_question_only"
+    return _fill(template, key=slot.key, subject=_subject(brief, slot.subject), ids=_ranges(slot.evidence_ids))
+
+
+def _rejected_line(brief: Brief, claim: RejectedClaim, key: str) -> str:
+    slot = SlotForm(name=claim.name, subject=claim.subject, evidence_ids=())
+    # The LLM has seen the delimiters' key, so its own text is the one place where it could stand.
+    text, reason = (as_data(written).replace(key, "…") for written in (claim.text, claim.reason))
+    return _fill("rejected", key=slot.key, subject=_subject(brief, claim.subject), text=text, reason=reason)
+
+
+def _subject(brief: Brief, source_id: SourceId) -> str:
+    source = brief.request.source(source_id)
+    return f"{source_id} ({as_data(source.title)})" if source.kind == "model" else source_id
+
+
+def _ranges(ids: Sequence[PassageId]) -> str:
+    """``P1.0-P1.3 Q.1`` for ids that stand in order."""
+    ranges: list[list[str]] = []
+    for passage_id in ids:
+        source_id, _, number = passage_id.rpartition(".")
+        if ranges and ranges[-1][-1] == f"{source_id}.{int(number) - 1}":
+            ranges[-1][1:] = [passage_id]
+        else:
+            ranges.append([passage_id])
+    return " ".join("-".join(ends) for ends in ranges)
+
+
+def _line(passage: Passage) -> str:
+    return f"{passage.id} | {as_data(passage.text)}"
+
+
+_TAG = re.compile(r"<(?=[^\s<>]{1,64}>)|<(?=[|｜])|(?<=[|｜])>|<(?=/?(?:sources|question|rejected)\b)", re.IGNORECASE)
+_TAG_END = re.compile(r"(‹[^\s<>‹›]{1,64})>")
+_BRACKET_TOKEN = re.compile(r"\[(/?[A-Z][A-Z_]{1,30})\]")
+
+
+def as_data(text: str) -> str:
+    """`text` on one line, without what a chat template or a delimiter of ours could be made of.
+
+    ``<|im_start|>`` becomes ``‹|im_start|›`` and ``[INST]`` ``(INST)``: neutral, and still to be seen. Control, format
+    and direction characters go. Only prompts show text this way; offsets and quotes keep the text as supplied.
+    """
+    visible = "".join(char for char in " ".join(text.split()) if unicodedata.category(char) not in _UNSEEN)
+    neutral = _TAG.sub(lambda found: "‹" if found[0] == "<" else "›", visible)
+    return _BRACKET_TOKEN.sub(r"(\1)", _TAG_END.sub(r"\1›", neutral))
+
+
+_UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn"})
+
+
+def _unforgeable_key(passages: Sequence[Passage]) -> str:
+    """Eight hex digits that depend on all that is shown and stand nowhere in it."""
+    texts = [as_data(passage.text) for passage in passages]
+    seed = "\n".join(texts).encode("utf-8", "replace")
+    for round_number in range(1_000_000):
+        key = hashlib.sha256(b"%d\n%s" % (round_number, seed)).hexdigest()[:8]
+        if not any(key in text for text in texts):
+            return key
+    raise AssertionError("a million keys of 32 bits cannot all stand in one prompt")
+
+
+def _fill(name: str, **values: str) -> str:
+    return Template(_prompt_files()[f"{name}.md"]).substitute(values)
+
+
+@cache
+def _prompt_files() -> dict[str, str]:
+    """Text of every prompt file by name, its last line end off."""
+    folder = files("cnaps_rag.prompts")
+    names = sorted(path.name for path in folder.iterdir() if path.name.endswith(".md"))
+    return {name: folder.joinpath(name).read_text(encoding="utf-8").rstrip("\n") for name in names}
+
+
+@cache
+def _prompts_sha256() -> str:
+    texts = "".join(f"{name}\0{text}\0" for name, text in _prompt_files().items())
+    return hashlib.sha256(texts.encode()).hexdigest()
+
+
+def count_tokens(text: str) -> int:
+    """Tokens of `text` in ``cl100k_base``, special tokens read as plain text; an estimate where it is not shipped.
+
+    The estimate is half the UTF-8 bytes: more than any text in a human language was seen to need, where the usual
+    "characters / 4" is a quarter of the truth on Korean.
+    """
+    encoding = _load_encoding()
+    if encoding is None:
+        return -(-len(text.encode("utf-8", "replace")) // 2)
+    return len(encoding.encode_ordinary(text))
+
+
+VOCABULARY_SHA256 = "223921b76ee99bde995b7ff738513eef100fb51d18c93597a113bcffe865b2a7"
+
+# The split of cl100k_base, from tiktoken_ext/openai_public.py (tiktoken 0.14.0).
+_SPLIT = (
+    r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,3}+| ?[^\s\p{L}\p{N}]++[\r\n]*+|\s++$|\s*[\r\n]"
+    r"|\s+(?!\S)|\s"
+)
+_loading = threading.Lock()
+
+
+def _load_encoding() -> Encoding | None:
+    with _loading:
+        return _read_encoding()
+
+
+@cache
+def _read_encoding() -> Encoding | None:
+    """The shipped vocabulary, or None where its file is absent or not what it should be.
+
+    Never through tiktoken's own loader, which asks the network without a timeout and deletes files it does not know.
+    """
+    file = files("cnaps_rag.models").joinpath("tiktoken", "cl100k_base.tiktoken")
+    if not file.is_file():
+        return None
+    vocabulary = file.read_bytes()
+    if hashlib.sha256(vocabulary).hexdigest() != VOCABULARY_SHA256:
+        return None
+    from tiktoken import Encoding
+
+    ranks = {base64.b64decode(token): int(rank) for token, rank in map(bytes.split, vocabulary.splitlines())}
+    return Encoding("cl100k_base", pat_str=_SPLIT, mergeable_ranks=ranks, special_tokens={})
