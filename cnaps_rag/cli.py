@@ -28,7 +28,7 @@ failed. Results go to standard output, progress and notes to standard error."""
 @click.group(epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(version("cnaps_rag"), package_name="cnaps_rag")
 def main() -> None:
-    """Answers from supplied AI models and papers, and from nothing else.
+    r"""Answers from supplied AI models and papers, and from nothing else.
 
     Every link and every claim of an answer is tied to an exact place in the supplied sources. Without settings no LLM
     and no network is used; CNAPS_RAG_LLM (with OPENAI_BASE_URL and OPENAI_API_KEY) names an LLM that drafts.
@@ -87,14 +87,18 @@ def validate(answer_file: str, request_file: str, *, as_json: bool) -> None:
     if answer_file == request_file == "-":
         raise click.UsageError("only one of ANSWER and --request can be standard input.")
     with _errors_told():
-        from cnaps_rag.render.report import report_json, report_text
+        from cnaps_rag.render.findings import render_findings
+        from cnaps_rag.render.json import render_report_json
         from cnaps_rag.validation import validate as validate_text
 
         settings = _settings({})
         request = _read_request(request_file, settings)
         text = _read(answer_file)
         report = validate_text(text, request, settings=settings)
-    click.echo(json.dumps(report_json(report, text), ensure_ascii=False, indent=2) if as_json else report_text(report))
+    if as_json:
+        click.echo(json.dumps(render_report_json(report, text, request), ensure_ascii=False, indent=2))
+    else:
+        click.echo(render_findings(report, text))
     if not report.ok:
         sys.exit(EXIT_CHECK_FAILED)
 

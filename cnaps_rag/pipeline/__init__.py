@@ -96,7 +96,7 @@ class Answerer:
     def _brief(self, index: PassageIndex) -> Brief:
         passages = index.passages
         hits = index.search(passages.request.question, k=len(passages.all))
-        return Brief(passages=passages, hits=hits, fit=assess_fit(passages, hits))
+        return Brief(passages=passages, hits=hits, fit=assess_fit(passages, hits, index.vectors))
 
     def _steps(self, request: AnswerRequest, progress: Callable[[str], None]) -> Steps:
         """The whole way as a generator of LLM calls, so that one text of it serves threads and asyncio alike."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from cnaps_rag.draft import Brief, SlotName
+from cnaps_rag.draft import MODEL_SLOTS, Brief, SlotName, plan_form
 from cnaps_rag.pipeline.repair import JudgedClaim, JudgedSlot, ledger_entry
 from cnaps_rag.report import AnswerClaim, AnswerSlot, LedgerAction, LedgerEntry, Section
 from cnaps_rag.sources import QUESTION_ID, SourceId
@@ -31,17 +31,8 @@ class SlotSources:
 
 
 def slot_keys(brief: Brief) -> tuple[SlotKey, ...]:
-    """Every slot an answer to this request has, in order; papers supplied twice have one slot."""
-    keys: list[SlotKey] = [("task", QUESTION_ID)]
-    for model in (source for source in brief.request.sources if source.kind == "model"):
-        names: tuple[SlotName, ...] = ("input", "processing", "output")
-        keys += [(name, model.id) for name in names]
-    seen: set[SourceId] = set()
-    for paper in brief.fit.papers:
-        if paper.bears and paper.source_id not in seen:
-            keys.append(("paper", paper.source_id))
-            seen.update(brief.request.twins(paper.source_id))
-    return tuple(keys)
+    """Every slot an answer to this request has, in order, whether or not a prompt had room for its passages."""
+    return tuple((slot.name, slot.subject) for slot in plan_form(brief, brief.passages.by_id))
 
 
 def build_sections(
@@ -62,7 +53,7 @@ def build_sections(
 
 def _sections(slots: tuple[AnswerSlot, ...]) -> Iterator[Section]:
     yield Section(number=1, title=SECTION_TITLES[1], slots=tuple(slot for slot in slots if slot.name == "task"))
-    workflow = tuple(slot for slot in slots if slot.name in ("input", "processing", "output"))
+    workflow = tuple(slot for slot in slots if slot.name in MODEL_SLOTS)
     yield Section(number=2, title=SECTION_TITLES[2], slots=workflow)
     yield Section(number=3, title=SECTION_TITLES[3], slots=tuple(slot for slot in slots if slot.name == "paper"))
 
@@ -81,7 +72,7 @@ def _close(
         return AnswerSlot(name=key[0], subject=key[1], state="ended", claims=_shown(passed)), ledger
     own = closing.own_words().get(key)
     own_passed = tuple(claim for claim in own.claims if _is_shown(claim)) if own is not None else ()
-    if key[0] in ("input", "processing", "output") and closing.is_absent(key):
+    if key[0] in MODEL_SLOTS and closing.is_absent(key):
         start = passed or tuple(claim for claim in own_passed if claim.claim.text not in said)
         return AnswerSlot(name=key[0], subject=key[1], state="not_told", claims=_shown(start)), ledger
     if own is None or not _tells(key, own_passed):
@@ -98,7 +89,7 @@ def _is_shown(claim: JudgedClaim) -> bool:
 
 def _tells(key: SlotKey, claims: tuple[JudgedClaim, ...]) -> bool:
     """True when the claims say something of the slot's subject: for a model, more than what the user asks or has."""
-    if key[0] not in ("input", "processing", "output"):
+    if key[0] not in MODEL_SLOTS:
         return bool(claims)
     return any(citation.source_id != QUESTION_ID for claim in claims for citation in claim.judgement.evidence)
 

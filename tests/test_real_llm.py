@@ -1,0 +1,57 @@
+"""The whole way with a real, weak LLM: whatever it makes up, what reaches the user is traceable."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import cnaps_rag as cr
+
+SCRIPT = Path(__file__).parents[1].parent / "shared/tools/llm-server"
+
+pytestmark = pytest.mark.llm
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def llm_settings() -> Iterator[cr.Settings]:
+    """Settings of a running LLM: the one the environment names, else one that this fixture starts and ends."""
+    if os.environ.get("CNAPS_RAG_LLM") and os.environ.get("OPENAI_BASE_URL"):
+        yield cr.Settings()
+        return
+    if not SCRIPT.is_file():
+        pytest.skip("../shared/tools/llm-server is absent, and CNAPS_RAG_LLM and OPENAI_BASE_URL name no LLM")
+    folder = Path(os.environ.get("CNAPS_LLM_DIR") or Path.home() / ".cache/cnaps-llm")
+    port = free_port()
+    subprocess.run([str(SCRIPT), "start", str(port)], check=True, stdout=subprocess.DEVNULL)
+    pid = int((folder / "server.pid").read_text())
+    try:
+        yield cr.Settings(
+            llm="qwen2.5-coder-1.5b", openai_base_url=f"http://127.0.0.1:{port}/v1", openai_api_key="local"
+        )
+    finally:
+        os.kill(pid, 15)
+
+
+@pytest.mark.parametrize("name", ["000.txt", "001.txt"])
+def test_answer_of_a_weak_llm_is_traceable(name: str, llm_settings: cr.Settings, data_requests: Path) -> None:
+    request = cr.AnswerRequest.from_prompt((data_requests / name).read_text())
+    answer = cr.Answerer(llm_settings).answer(request)
+    assert answer.report.ok
+    assert cr.validate(answer.markdown, request).ok
+    assert answer.usage.calls >= 1
+    assert answer.drafter == "qwen2.5-coder-1.5b"
+    assert all(link.verdict == "supplied" for link in answer.report.links)
+    for claim in answer.claims:
+        for citation in claim.citations:
+            assert request.text(citation.source_id, citation.field)[citation.start : citation.end] == citation.quote
