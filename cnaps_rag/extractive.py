@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 
-from cnaps_rag.draft import Brief, Claim, Draft, Slot, SlotForm, plan_form
+from cnaps_rag.discourse import points_back
+from cnaps_rag.draft import Brief, Claim, Draft, Slot, SlotForm, SlotName, plan_form
 from cnaps_rag.fit import tells_of
 from cnaps_rag.links import find_links
 from cnaps_rag.passages import Passage, PassageId
@@ -43,22 +44,7 @@ _BOILERPLATE = re.compile(
 )
 # Speaks to whoever reads the summary, not of the paper's matter.
 _COMMANDS = re.compile(r"\b(?:ignore|disregard|forget|override)\b.{0,60}\binstructions?\b", re.IGNORECASE | re.DOTALL)
-_POINTS_BACK = re.compile(
-    r"\W*(?:it|its|they|their|them|these|those|this|such|both|he|she|here|"
-    r"however|therefore|thus|hence|consequently|accordingly|instead|nevertheless|nonetheless|yet|but|and|so|"
-    r"moreover|furthermore|additionally|besides|also|similarly|likewise|conversely|in contrast|in addition|"
-    r"specifically|in particular|namely|for (?:example|instance|this)|as a result|to (?:this end|do so)|meanwhile|"
-    r"then|next|second(?:ly)?|third(?:ly)?|finally|lastly|the (?:former|latter|first|second|third|last|results?))\b"
-    r"(?! (?:paper|work|study|survey|article|report)\b)",
-    re.IGNORECASE,
-)
-_POINTS_BACK_INSIDE = re.compile(
-    r"^(?:to|by|in|with|for|under|among|despite|given|through) (?:\w+ ){0,3}?(?:this|these|those|such|the above)\b"
-    r"(?! (?:paper|work|study|survey|article|report)\b)|\b(?:the )?(?:above|aforementioned) \w+|"
-    r"\b(?:this|these|those|such) (?:\w+ )?(?:situation|problem|issue|challenge|limitation|gap|drawback|concern|"
-    r"shortcoming|phenomenon|difficult)\w*",
-    re.IGNORECASE,
-)
+_PROCESSING: SlotName = "processing"
 _ASKS = re.compile(r"[?？؟][\s\"'”’»)]*$")
 _TAKES = re.compile(r"\b(?:takes?|accepts?|inputs?|given|receives?|reads?)\b", re.IGNORECASE)
 _GIVES = re.compile(r"\b(?:outputs?|returns?|produces?|predicts?|generates?|yields?|estimates?)\b", re.IGNORECASE)
@@ -85,11 +71,6 @@ def quote(text: str) -> str:
     """`text` on one line, in quotation marks of a kind that it does not hold itself."""
     line = " ".join(text.split())
     return f"“{line}”" if '"' in line else f'"{line}"'
-
-
-def points_back(text: str) -> bool:
-    """True when a sentence leans on the one before it ("It …", "However, …", "To address these challenges, …")."""
-    return _POINTS_BACK.match(text) is not None or _POINTS_BACK_INSIDE.search(text) is not None
 
 
 class _Chooser:
@@ -126,7 +107,11 @@ class _Chooser:
         for row in sorted(range(len(sentences)), key=lambda row: -worth[row]):
             chain = self._chain(sentences, row)
             chosen = [sentences[other] for other_chain in chains for other in other_chain]
-            if not chain or _says_nothing_new(sentences[row], chosen):
+            if (
+                not chain
+                or len(sentences[row].text) < LEAST_SENTENCE_CHARS
+                or _says_nothing_new(sentences[row], chosen)
+            ):
                 continue
             if chains and worth[row] < LEAST_SHARE_OF_BEST * worth[chains[0][-1]]:
                 break
@@ -163,7 +148,6 @@ class _Chooser:
         text = sentence.text
         return (
             sentence.id not in self._quoted
-            and len(text) >= LEAST_SENTENCE_CHARS
             and not _BOILERPLATE.search(text)
             and not _COMMANDS.search(text)
             and not find_links(text)
@@ -174,12 +158,15 @@ class _Chooser:
     def _model_claims(self, slot: SlotForm, sentences: Sequence[Passage]) -> tuple[Claim, ...]:
         """What its own texts say of this slot; how it works also from papers that name it for more than to compare."""
         twins = self._request.twins(slot.subject)
-        own = [p for p in sentences if p.source_id in twins and _speaks_of_slot(slot, p.text)]
-        name = self._request.source(slot.subject).title
-        others = [p for p in sentences if p.source_id not in twins and tells_of(p.text, name)]
-        told = own or (others if slot.name == "processing" else [])
-        # What the lead quotes is quoted again only where the model's own text has nothing else for this slot.
-        fresh = [p for p in told if self._is_quotable(p)] or [p for p in own if p.id in self._quoted]
+        own = [p for p in sentences if p.source_id in twins]
+        told = [p for p in own if slot.name in _slots_spoken_of(p.text)]
+        if slot.name == "processing":
+            name = self._request.source(slot.subject).title
+            others = [p for p in sentences if p.source_id not in twins and tells_of(p.text, name)]
+            told += [p for p in others if not points_back(p.text)]
+            told = told or own
+        # What is quoted already is quoted again only where the model's own texts have nothing else for this slot.
+        fresh = [p for p in told if self._is_quotable(p)] or [p for p in told if p in own and p.id in self._quoted]
         best = sorted(fresh, key=lambda p: -self._cosine_by_id[p.id])[:LIMIT_MODEL_SENTENCES]
         ordered = [p for p in sentences if p in best]
         self._quoted.update(p.id for p in ordered)
@@ -190,10 +177,11 @@ class _Chooser:
         return "Its description says" if source.kind == "model" else f"The supplied paper {quote(source.title)} says"
 
 
-def _speaks_of_slot(slot: SlotForm, text: str) -> bool:
-    """Of input and output a model's own text speaks in a few plain verbs; all of it may tell how the model works."""
-    pattern = {"input": _TAKES, "output": _GIVES}.get(slot.name)
-    return pattern is None or pattern.search(text) is not None
+def _slots_spoken_of(text: str) -> frozenset[SlotName]:
+    """Of input and output a model's own text speaks in a few plain verbs; the rest of it tells how the model works."""
+    patterns: dict[SlotName, re.Pattern[str]] = {"input": _TAKES, "output": _GIVES}
+    told: list[SlotName] = [name for name, pattern in patterns.items() if pattern.search(text)]
+    return frozenset(told or [_PROCESSING])
 
 
 def _question_claims(sentences: Sequence[Passage]) -> Iterator[Claim]:

@@ -1,0 +1,27 @@
+"""Sentences that lean on the one before them, and so must not be quoted alone."""
+
+from __future__ import annotations
+
+import re
+
+_POINTS_BACK = re.compile(
+    r"\W*(?:it|its|they|their|them|these|those|this|such|both|he|she|here|"
+    r"however|therefore|thus|hence|consequently|accordingly|instead|nevertheless|nonetheless|yet|but|and|so|"
+    r"moreover|furthermore|additionally|besides|also|similarly|likewise|conversely|in contrast|in addition|"
+    r"specifically|in particular|namely|for (?:example|instance|this)|as a result|to (?:this end|do so)|meanwhile|"
+    r"then|next|second(?:ly)?|third(?:ly)?|finally|lastly|the (?:former|latter|first|second|third|last))\b"
+    r"(?! (?:paper|work|study|survey|article|report)\b)",
+    re.IGNORECASE,
+)
+_POINTS_BACK_INSIDE = re.compile(
+    r"^(?:to|by|in|with|for|under|among|despite|given|through) (?:\w+ ){0,3}?(?:this|these|those|such|the above)\b"
+    r"(?! (?:paper|work|study|survey|article|report)\b)|\b(?:the )?(?:above|aforementioned) \w+|"
+    r"\b(?:this|these|those|such) (?:\w+ )?(?:situation|problem|issue|challenge|limitation|gap|drawback|concern|"
+    r"shortcoming|phenomenon|difficult)\w*",
+    re.IGNORECASE,
+)
+
+
+def points_back(text: str) -> bool:
+    """True when a sentence leans on the one before it ("It …", "However, …", "To address these challenges, …")."""
+    return _POINTS_BACK.match(text) is not None or _POINTS_BACK_INSIDE.search(text) is not None

@@ -1,0 +1,30 @@
+from __future__ import annotations
+
+import pytest
+
+from cnaps_rag.discourse import points_back
+
+POINTING_BACK = [
+    ("It enlarges images.", True),
+    ("However, images are small.", True),
+    ("This approach works.", True),
+    ("These views are merged.", True),
+    ("To address these challenges, we introduce QAGCF.", True),
+    ("To tackle this, we propose a loss.", True),
+    ("The MusiCorpus dataset aims to remedy this situation.", True),
+    ("The former is faster.", True),
+    ("Finally, we train a network.", True),
+    ("This paper proposes a network.", False),
+    ("In this work, we propose a network.", False),
+    ("In this study, we apply TrOCR.", False),
+    ("Our method enlarges images.", False),
+    ("Iterative methods are slow.", False),
+    ("Images that show this are rare.", False),
+    ("While DUSt3R works, others fail.", False),
+    ("Soft edges are hard.", False),
+]
+
+
+@pytest.mark.parametrize(("text", "expected"), POINTING_BACK)
+def test_points_back(text: str, expected: bool) -> None:
+    assert points_back(text) is expected
