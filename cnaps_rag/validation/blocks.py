@@ -6,6 +6,7 @@ tabs, line ends) and is not linear on hostile input. What it takes for no markup
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -47,7 +48,8 @@ class _Leaf:
 class _Line:
     """One line without the marks of quotes and lists before its content.
 
-    `depth` counts the quotes it stands in; `number` is what a numbered item's mark says, 0 for a bullet, None where the line starts no item.
+    `depth` counts the quotes it stands in;
+    `number` is what a numbered item's mark says, 0 for a bullet, None where the line starts no item.
     """
 
     start: int
@@ -183,7 +185,9 @@ class _Scanner:
         at = line.start
         for end in [*(match.start() for match in _CELL_END.finditer(self._text, line.start, line.end)), line.end]:
             raw = self._whole.edit((), at, end)
-            cells.append(join_visible(part for block in split_markup(raw, "text", 0, self._marks) for part in block.parts))
+            cells.append(
+                join_visible(part for block in split_markup(raw, "text", 0, self._marks) for part in block.parts)
+            )
             at = end + 1
         if not is_rule and any(any(map(str.isalnum, cell.text)) or LINK in cell.text for cell in cells):
             yield Block("header" if is_header else "row", 0, _without_edges(cells))
@@ -231,7 +235,7 @@ class _Scanner:
 
 def _joined(whole: Visible, lines: list[tuple[int, int]]) -> Visible:
     """Lines with what lies between them, marks of quotes and the like, as one line end each."""
-    gaps = [(end, start, "\n") for (_, end), (start, _) in zip(lines, lines[1:], strict=False)]
+    gaps = [(end, start, "\n") for (_, end), (start, _) in itertools.pairwise(lines)]
     return whole.edit(gaps, lines[0][0], lines[-1][1])
 
 

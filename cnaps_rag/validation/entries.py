@@ -1,4 +1,4 @@
-"""What the request itself decides of a claim, before anything is read: whose link, which quotation, what was supplied."""
+"""What the request itself decides of a claim before it is read: whose link, which quotation, what was supplied."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from cnaps_rag.validation.predicates import word_set
 from cnaps_rag.validation.visible import LINK, Edit, Visible
 
 BlockKind = Literal["heading", "text", "item", "code", "header", "row", "note", "target"]
@@ -25,7 +26,10 @@ class Block:
 
 
 # Texts of links that assert nothing (policy.md: "paper", "code", "here").
-_LINK_TEXT = r"(?:here|link|paper|pdf|code|github|git ?hub repository|repo|repository|arxiv|project page|source|doi|url|website|demo|page)"
+_LINK_TEXT = (
+    r"(?:here|link|paper|pdf|code|github|github repository|repo|repository|arxiv|project page|source|doi|url|website|"
+    r"demo|page)"
+)
 
 _TOKEN = re.compile(
     r"(?P<comment><!--+|--!?>|<!\[CDATA\[|\]\]>|<!doctype[^<>]*>|<\?[^<>]*>)"
@@ -50,28 +54,26 @@ _TOKEN = re.compile(
     re.IGNORECASE,
 )
 
-_CUT = frozenset(
-    ("link_start", "link_word", "link_end", "target", "number_mark", "sup_mark", "latex_style", "emphasis")
-)
+_CUT = word_set("link_start link_word link_end target number_mark sup_mark latex_style emphasis")
 
-_BLOCK_TAGS = frozenset(
+_BLOCK_TAGS = word_set(
     """address article aside blockquote body button caption center col colgroup dd details dialog div dl dt fieldset
     figcaption figure footer form frame frameset head header hr html iframe label legend li link main menu meta nav
     noscript object ol option p param pre script section select style summary svg table tbody template td textarea
-    tfoot th thead title tr ul video audio canvas embed h1 h2 h3 h4 h5 h6 br""".split()
+    tfoot th thead title tr ul video audio canvas embed h1 h2 h3 h4 h5 h6 br"""
 )
-_INLINE_TAGS = frozenset(
+_INLINE_TAGS = word_set(
     """a abbr acronym b bdi bdo big cite code data del dfn em font i img input ins kbd map area mark math output path
-    picture q rp rt ruby s samp small source span strike strong sub sup time track tt u var wbr""".split()
+    picture q rp rt ruby s samp small source span strike strong sub sup time track tt u var wbr"""
 )
-_CELL_TAGS = frozenset(("td", "th"))
+_CELL_TAGS = word_set("td th")
 _ATTRIBUTE = re.compile(r"\s([\w:@.-]+)(?:\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|([^\s\"'>`]+)))?")
 # Attributes whose value no reader meets as words.
-_MUTE_ATTRIBUTES = frozenset(
+_MUTE_ATTRIBUTES = word_set(
     """class id style href src srcset width height lang dir rel target type charset name http-equiv role align valign
     colspan rowspan border cellpadding cellspacing color bgcolor size face loading decoding media xmlns viewbox d fill
     stroke start reversed open hidden disabled checked async defer scope tabindex crossorigin integrity action method
-    for""".split()
+    for"""
 )
 
 
@@ -89,7 +91,7 @@ def split_markup(leaf: Visible, kind: BlockKind, level: int, marks: frozenset[st
     """The blocks that `leaf`, a run of lines of one kind, holds once its markup is read.
 
     Args:
-        leaf: lines with ``\\n`` between them.
+        leaf: its lines, a line end between each two.
         kind: what the leaf is where no tag of its own says otherwise.
         level: the heading's level or the item's indentation.
         marks: labels of the footnotes that the whole text defines; a mark without a definition is text.
@@ -120,19 +122,10 @@ class _Inline:
         yield from self._end_row()
 
     def _read(self, name: str, match: re.Match[str]) -> Iterator[Block]:
-        start, end, text = match.start(), match.end(), match.group()
+        start, end = match.span()
         match name:
-            case "newline":
-                self._part.edits.append((start, end, " "))
-            case "escape":
-                self._part.edits.append((start, start + 1, ""))
-            case "autolink":
-                self._part.edits += [(start, start + 1, ""), (end - 1, end, "")]
-            case "entity":
-                self._part.edits.append((start, end, html.unescape(text)))
-            case "mark":
-                if text[2:-1] in self._marks:
-                    self._part.edits.append((start, end, ""))
+            case "newline" | "entity" | "mark" | "escape" | "autolink":
+                self._part.edits += self._edits(name, match)
             case "tag":
                 yield from self._read_tag(match)
             case "latex_heading":
@@ -140,10 +133,21 @@ class _Inline:
                 self._in_latex_heading = True
             case "brace":
                 yield from self._read_brace(start, end)
-            case "latex_break":
-                yield from self._break(start, end, *(("item", self._level) if "\\item" in text else self._within()))
+            case "latex_break" if match.group().startswith("\\item"):
+                yield from self._break(start, end, "item", self._level)
             case _:
                 yield from self._break(start, end, *self._within())
+
+    def _edits(self, name: str, match: re.Match[str]) -> list[Edit]:
+        start, end = match.span()
+        edits: dict[str, list[Edit]] = {
+            "newline": [(start, end, " ")],
+            "entity": [(start, end, html.unescape(match.group()))],
+            "mark": [(start, end, "")] if match.group()[2:-1] in self._marks else [],
+            "escape": [(start, start + 1, "")],
+            "autolink": [(start, start + 1, ""), (end - 1, end, "")],
+        }
+        return edits[name]
 
     def _read_brace(self, start: int, end: int) -> Iterator[Block]:
         if self._in_latex_heading:
@@ -196,9 +200,7 @@ class _Inline:
         """What goes on after a break: an item's text, one column further in, is no item of its own."""
         return ("text", self._level + 1) if self._kind == "item" else (self._kind, self._level)
 
-    def _break(
-        self, start: int, end: int, kind: BlockKind, level: int, *, from_: int | None = None
-    ) -> Iterator[Block]:
+    def _break(self, start: int, end: int, kind: BlockKind, level: int, *, from_: int | None = None) -> Iterator[Block]:
         """Ends the part at `start` and begins one of `kind` at `end`; `from_` moves the ended part's own start."""
         part = self._part
         self._part = _Part(kind, level, end, [])

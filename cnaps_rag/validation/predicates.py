@@ -18,7 +18,13 @@ NAME = "\u00a7"
 
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 
-_LABELS = frozenset(
+
+def word_set(text: str) -> frozenset[str]:
+    """Words of `text`, which white space parts."""
+    return frozenset(text.split())
+
+
+_LABELS = word_set(
     f"""{NAME} task tasks goal workflow pipeline input inputs output outputs processing process step steps stage stages
     model models paper papers tool tools reference references source sources link links code github git arxiv repo
     repository project page pdf doi url website summary overview introduction conclusion answer question explanation
@@ -26,12 +32,13 @@ _LABELS = frozenset(
     approach evidence citation citations footnotes appendix key points main short long final further reading related
     recommended supplied relevant provided cited list table figure fit cnaps cnaps-ai ai like literature bibliography
     the a an of and or with for to in from on this these that here below following how what its their paper's
-    model's demo tl dr tldr vs""".split()
+    model's demo tl dr tldr vs"""
 )
 """Words of headings, labels and texts of links; no verb, no negation, no praise stands among them."""
 
-_LINK_LABELS = _LABELS | frozenset(
-    ["is", "are", "at", "available", "can", "be", "found", "under", "via", "see", "also", "located", "hosted", "read", "it", "and", "online", "accessible", "there", "published", "article", "preprint", "implementation", "official"]
+_LINK_LABELS = _LABELS | word_set(
+    """is are at available can be found under via see also located hosted read it and online accessible there
+    published article preprint implementation official"""
 )
 """What may stand with a link in a line that says no more than whose link it is."""
 
@@ -51,8 +58,26 @@ _DENIES_OR_PRAISES = re.compile(
     re.IGNORECASE,
 )
 # Verbs of what models and papers do, in their base form; a headline uses them as they are or with an s.
-_VERBS = frozenset(
-    ["achieve", "adapt", "add", "aggregate", "align", "allow", "alter", "analyse", "analyze", "apply", "assess", "assign", "assume", "augment", "avoid", "beat", "begin", "boost", "break", "bring", "build", "calculate", "capture", "classify", "clean", "close", "combine", "compare", "complete", "compress", "compute", "condense", "confuse", "consist", "construct", "contain", "contribute", "convert", "convolve", "copy", "correct", "create", "cut", "decide", "decode", "decompose", "decrease", "deliver", "demonstrate", "denoise", "deblur", "deepen", "depend", "derive", "describe", "detect", "determine", "differ", "discard", "disentangle", "distil", "distill", "divide", "double", "downscale", "download", "draw", "drop", "eliminate", "embed", "emphasise", "emphasize", "employ", "enable", "encode", "enhance", "enlarge", "ensure", "estimate", "evaluate", "evolve", "examine", "exceed", "exploit", "expand", "explain", "extend", "extract", "fail", "fill", "find", "fix", "follow", "force", "fuse", "generalise", "generalize", "generate", "get", "give", "grow", "guarantee", "guess", "handle", "hallucinate", "highlight", "hold", "identify", "ignore", "imagine", "implement", "improve", "include", "incorporate", "increase", "infer", "inject", "inpaint", "install", "integrate", "interpolate", "introduce", "invent", "invert", "keep", "know", "lack", "launch", "lead", "learn", "leave", "let", "lose", "lower", "maintain", "make", "maximise", "maximize", "measure", "merge", "minimise", "minimize", "mitigate", "modify", "multiply", "normalise", "normalize", "observe", "obtain", "offer", "open", "operate", "optimise", "optimize", "outperform", "overcome", "penalise", "penalize", "perceive", "perform", "pick", "possess", "predict", "prefer", "preserve", "prevent", "produce", "prompt", "propagate", "propose", "prove", "provide", "quantify", "raise", "reach", "read", "recognise", "recognize", "recommend", "reconstruct", "recover", "reduce", "refine", "regress", "reject", "rely", "remain", "remember", "remove", "render", "repair", "replace", "require", "resemble", "resize", "resolve", "restore", "retain", "retrieve", "reveal", "run", "save", "scale", "see", "segment", "select", "separate", "sharpen", "shift", "shrink", "simulate", "solve", "speak", "specialise", "specialize", "start", "stay", "stop", "store", "streamline", "strengthen", "struggle", "suffer", "suggest", "suppress", "surpass", "survive", "synthesise", "synthesize", "tackle", "take", "teach", "tell", "tend", "track", "transcribe", "transform", "translate", "treat", "triple", "try", "turn", "understand", "unify", "upscale", "upsample", "use", "utilise", "utilize", "vanish", "want", "weaken", "weigh", "win", "work", "write", "yield", "zoom"]
+_VERBS = word_set(
+    """achieve adapt add aggregate align allow alter analyse analyze apply assess assign assume augment avoid beat
+    begin boost break bring build calculate capture classify clean close combine compare complete compress
+    compute condense confuse consist construct contain contribute convert convolve copy correct create cut
+    decide decode decompose decrease deliver demonstrate denoise deblur deepen depend derive describe detect
+    determine differ discard disentangle distil distill divide double downscale download draw drop eliminate
+    embed emphasise emphasize employ enable encode enhance enlarge ensure estimate evaluate evolve examine
+    exceed exploit expand explain extend extract fail fill find fix follow force fuse generalise generalize
+    generate get give grow guarantee guess handle hallucinate highlight hold identify ignore imagine implement
+    improve include incorporate increase infer inject inpaint install integrate interpolate introduce invent
+    invert keep know lack launch lead learn leave let lose lower maintain make maximise maximize measure merge
+    minimise minimize mitigate modify multiply normalise normalize observe obtain offer open operate optimise
+    optimize outperform overcome penalise penalize perceive perform pick possess predict prefer preserve prevent
+    produce prompt propagate propose prove provide quantify raise reach read recognise recognize recommend
+    reconstruct recover reduce refine regress reject rely remain remember remove render repair replace require
+    resemble resize resolve restore retain retrieve reveal run save scale see segment select separate sharpen
+    shift shrink simulate solve speak specialise specialize start stay stop store streamline strengthen struggle
+    suffer suggest suppress surpass survive synthesise synthesize tackle take teach tell tend track transcribe
+    transform translate treat triple try turn understand unify upscale upsample use utilise utilize vanish want
+    weaken weigh win work write yield zoom"""
 )
 # Words in -s that name things; others in -s behind the first word of a headline are taken for verbs.
 _PLURAL = re.compile(
@@ -74,8 +99,10 @@ _FOREIGN = re.compile(
 )
 # Headings that name the matter of a section by a clause, as the layout of a request does.
 _TOPIC_HEADING = re.compile(
-    rf"(?:what|which|how|why) (?:task )?(?:it|this|{NAME}|they|the (?:user|model|models|model\(s\)|paper|papers|workflow|question))"
-    r"(?: is| are)?(?: trying to| would)? (?:works?|does|do|wants?|asks?|about|used|needs?|perform)(?: (?:for|about|to do))?"
+    r"(?:what|which|how|why) (?:task )?"
+    rf"(?:it|this|{NAME}|they|the (?:user|model|models|model\(s\)|paper|papers|workflow|question))"
+    r"(?: is| are)?(?: trying to| would)? (?:works?|does|do|wants?|asks?|about|used|needs?|perform)"
+    r"(?: (?:for|about|to do))?"
     r"(?: in (?:a|the) (?:cnaps(?: ai)?(?:-like)? )?workflow)?(?: \(input (?:→|->) model (?:→|->) output\))?",
     re.IGNORECASE,
 )
@@ -130,14 +157,16 @@ def _has_verb(words: tuple[str, ...]) -> bool:
 # Questions
 
 _ASKS = re.compile(
-    r"^\W*(?:(?:so|and|but|now|then|in short|first|finally),? )?(?:what|how|which|who|whom|whose|when|where|why|whether|can|"
-    r"could|does|do|did|is|are|was|were|will|would|should|shall|may|might|have|has)\b(?!n['’]t| not\b)",
+    r"^\W*(?:(?:so|and|but|now|then|in short|first|finally),? )?"
+    r"(?:what|how|which|who|whom|whose|when|where|why|whether|can|could|does|do|did|is|are|"
+    r"was|were|will|would|should|shall|may|might|have|has)\b(?!n['’]t| not\b)",
     re.IGNORECASE,
 )
 # What makes a question assert: a tag, a negation, a clause of its own, a "did you know".
 _SUGGESTS = re.compile(
     r"n['’]t\b|\bnot\b|\bdid you know\b|\bwho knew\b|\bright\s*[?？]|\bno\s*[?？]|, (?:is|are|does|do|can|will|has)\b|"
-    r"\bthat\b.*\b(?:is|are|was|does|has)\b|\b(?:so (?:well|good|great|fast|sharp)|best|better|perfect\w*)\b|[:;—]|\bbecause\b|\bsince\b",
+    r"\bthat\b.*\b(?:is|are|was|does|has)\b|\b(?:so (?:well|good|great|fast|sharp)|best|better|perfect\w*)\b|"
+    r"[:;—]|\bbecause\b|\bsince\b",
     re.IGNORECASE,
 )
 _NAMES_A_SOURCE = re.compile(
@@ -177,8 +206,10 @@ _PHRASES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
             r"(?: for (?:your|the|this) (?:great |good |interesting )?question)?|"
             r"(?:great|good|excellent|interesting) question|sure(?: thing)?|certainly|of course|absolutely|"
             r"(?:i hope|hope) (?:this|that|it) helps|happy to help|best regards|kind regards|regards|cheers|"
-            r"(?:please )?(?:let me know|feel free to ask) if you have (?:any )?(?:further |more |other |additional )?questions|"
-            r"(?:sure|certainly|of course|absolutely),? here(?:'s| is| are)(?: (?:the|an|your|my) (?:answer|explanation|overview|summary))?",
+            r"(?:please )?(?:let me know|feel free to ask) if you have "
+            r"(?:any )?(?:further |more |other |additional )?questions|"
+            r"(?:sure|certainly|of course|absolutely),? here(?:'s| is| are)"
+            r"(?: (?:the|an|your|my) (?:answer|explanation|overview|summary))?",
         ),
         (
             "about the making of the answer",
@@ -186,9 +217,10 @@ _PHRASES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
             rf"drafted by [\w./@+:{NAME}-]{{1,80}}; every claim was checked against the supplied sources|"
             rf"no statement about {_TOPIC} passed the checks|the answer ended before(?: it came to)? {_TOPIC}|"
             rf"{'|'.join(map(re.escape, NOTES))}|"
-            r"not traceable|(?:here|below) (?:is|are) (?:the|an|a|your|my) (?:short |brief |full )?(?:answer|explanation|overview|"
-            r"summary|list|papers|tools|references|sources|links|models|workflow|steps|relevant papers|papers and tools|"
-            r"relevant papers and tools|three sections)(?: to (?:your|the) question)?|"
+            rf"{'|'.join(map(re.escape, NOTES))}|"
+            r"not traceable|(?:here|below) (?:is|are) (?:the|an|a|your|my) (?:short |brief |full )?"
+            r"(?:answer|explanation|overview|summary|list|papers|tools|references|sources|links|models|workflow|steps|"
+            r"relevant papers|papers and tools|relevant papers and tools|three sections)(?: to (?:your|the) question)?|"
             r"(?:the )?(?:answer|explanation|papers|tools|references|sources|links|steps|workflow) "
             r"(?:is|are) (?:as follows|given below|listed below|below)",
         ),
@@ -197,9 +229,11 @@ _PHRASES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
             rf"{re.escape(FITS.rstrip('.'))}|{re.escape(DOES_NOT_FIT.rstrip('.'))}|{re.escape(NOT_USED.rstrip(':'))}|"
             rf"{re.escape(NO_BEARING_PAPER.rstrip('.'))}|"
             rf"{_JUDGED} (?:was|were|is|are) (?:not )?used(?: here| in this answer)?|"
-            rf"{_JUDGED} (?:bears?|does not bear|do not bear|doesn't bear|has no bearing) on (?:the|this|your) (?:question|task)|"
-            rf"{_JUDGED} (?:is|are) (?:not |only |also |directly |highly |less |not directly )?(?:relevant|irrelevant|related|"
-            r"unrelated)(?: here)?(?: to (?:the|this|your|the user's) (?:question|task))?",
+            rf"{_JUDGED} (?:bears?|does not bear|do not bear|doesn't bear|has no bearing) on "
+            r"(?:the|this|your) (?:question|task)|"
+            rf"{_JUDGED} (?:is|are) (?:not |only |also |directly |highly |less |not directly )?"
+            r"(?:relevant|irrelevant|related|unrelated)(?: here)?"
+            r"(?: to (?:the|this|your|the user's) (?:question|task))?",
         ),
     )
 )

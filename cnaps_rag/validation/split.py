@@ -211,7 +211,7 @@ class _Splitter:
         if UNSHOWN_LINK in text and self._has_unshown_link(claim.subject):
             text = text.replace(UNSHOWN_LINK, " ")
         if is_label(text, has_link=LINK in bare):
-            if claim.links and claim.subject is not None:
+            if claim.links:
                 return replace(claim, kind="entry")
             if LINK in bare:
                 return _none(claim, "a link alone")
@@ -382,11 +382,16 @@ def _outside_quotes(names: tuple[Mention, ...], seen: str) -> tuple[Mention, ...
     return tuple(
         name
         for name in names
-        if not any(start <= name.start and name.end <= end and end - start > name.end - name.start + 4 for start, end in quoted)
+        if not any(
+            start <= name.start and name.end <= end and end - start > name.end - name.start + 4 for start, end in quoted
+        )
     )
 
 
-_SAID_AS = re.compile(rf"\b(?:(?P<github>code|github|repo\w*|implementation)|(?P<paper>paper|arxiv|article|pdf|preprint))\b[^{LINK}]{{0,40}}$", re.I)
+_SAID_AS = re.compile(
+    rf"\b(?:(?P<github>code|github|repo\w*|implementation)|(?P<paper>paper|arxiv|article|pdf|preprint))\b[^{LINK}]{{0,40}}$",
+    re.I,
+)
 
 
 def _ties(visible: Visible, seen: str, names: tuple[Mention, ...], subject: SourceId | None) -> tuple[TiedLink, ...]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from cnaps_rag.checks.attribution import Mention, find_mentions, speaks_of_user
 from cnaps_rag.request import AnswerRequest
 from cnaps_rag.sources import QUESTION_ID, SourceId
-from cnaps_rag.validation.predicates import NAME, words_of
+from cnaps_rag.validation.predicates import NAME, word_set, words_of
 
 _ID = re.compile(r"(?<![\w.-])[\[(]?([MP]\d{1,4})(?:\.\d{1,5})?[\])]?(?![\w-])")
 _NUMBERS = {"first": 1, "second": 2, "third": 3, "fourth": 4, "fifth": 5, "1st": 1, "2nd": 2, "3rd": 3}
@@ -19,9 +19,12 @@ _ORDINAL = re.compile(
     re.IGNORECASE,
 )
 _COUNT = re.compile(rf"\b(paper|model)\s+(?:no\.\s*|#\s*)?(\d{{1,3}}|{'|'.join(_COUNTED)})\b(?![.,]\d)", re.IGNORECASE)
-_SOLE = re.compile(r"\bthe\s+(?:only\s+|sole\s+)?(recommended\s+model|supplied\s+paper|related\s+paper)\b", re.IGNORECASE)
+_SOLE = re.compile(
+    r"\bthe\s+(?:only\s+|sole\s+)?(recommended\s+model|supplied\s+paper|related\s+paper)\b", re.IGNORECASE
+)
 _POINTS_BACK = re.compile(
-    r"^\W*(?:\w{1,12}:\s+)?(?:(?:and|also|but|however|then|moreover|furthermore|in addition|additionally|finally|thus),?\s+)?"
+    r"^\W*(?:\w{1,12}:\s+)?"
+    r"(?:(?:and|also|but|however|then|moreover|furthermore|in addition|additionally|finally|thus),?\s+)?"
     r"(?:it|its|they|their|this|these|those|the\s+(?:authors?|model|method|approach|paper|network|system|technique|"
     r"framework|algorithm|architecture|study|work|tool|dataset|database|benchmark|former|latter))\b",
     re.IGNORECASE,
@@ -77,10 +80,10 @@ def sole_subject(names: tuple[Mention, ...], request: AnswerRequest) -> SourceId
 
 
 # Headings of a source's own parts: under them the text still speaks of that source.
-_PARTS = frozenset(
+_PARTS = word_set(
     f"""{NAME} input inputs output outputs processing process workflow pipeline step steps stage stages detail details
     description overview summary how it works the of and its model's method methods architecture strengths limitations
-    notes fit code links link usage""".split()
+    notes fit code links link usage"""
 )
 
 

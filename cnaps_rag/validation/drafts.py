@@ -1,0 +1,67 @@
+"""A draft, slot by slot → a judgement on each of its claims."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from cnaps_rag.draft import Claim, Draft, Slot
+from cnaps_rag.links import find_links
+from cnaps_rag.report import Layer, Verdict
+from cnaps_rag.request import AnswerRequest
+from cnaps_rag.sources import QUESTION_ID
+from cnaps_rag.validation.blocks import split_blocks
+from cnaps_rag.validation.judge import ClaimJudge, ClaimQuery, Judgement
+from cnaps_rag.validation.split import TextClaim, split_claims
+from cnaps_rag.validation.visible import see
+
+
+def judge_draft(draft: Draft, *, judge: ClaimJudge) -> tuple[tuple[Judgement, ...], ...]:
+    """Judgements on every claim, a tuple a slot, in the draft's order.
+
+    A claim is judged sentence by sentence, as the answer will be, and each sentence has to stand on the passages that
+    the claim cites. It may hold no link (links are rendered from the sources) and no structure.
+    """
+    request = judge.index.passages.request
+    parts = [[_parts(claim, slot, request) for claim in slot.claims] for slot in draft.slots]
+    queries = [query for slot in parts for part in slot if not isinstance(part, Judgement) for query in part]
+    judgements = iter(judge.judge_all(queries))
+    return tuple(
+        tuple(part if isinstance(part, Judgement) else _joined([next(judgements) for _ in part]) for part in slot)
+        for slot in parts
+    )
+
+
+def _parts(claim: Claim, slot: Slot, request: AnswerRequest) -> list[ClaimQuery] | Judgement:
+    """The sentences of a claim as questions to the judge, or the judgement where its form already decides."""
+    if find_links(claim.text):
+        return _rejected("not_found", "links", "a drafted claim may hold no link: links are added from the sources")
+    blocks = list(split_blocks(see(claim.text, ())))
+    if "\n" in claim.text or len(blocks) != 1 or blocks[0].kind != "text":
+        return _rejected("not_found", "form", "a drafted claim is one or a few sentences on one line")
+    sentences = split_claims(claim.text, request)
+    empty = [sentence for sentence in sentences if not sentence.is_claim]
+    if empty or not sentences:
+        reason = f"it asserts nothing: {empty[0].reason}" if empty else "it asserts nothing"
+        return _rejected("not_a_claim", "form", reason)
+    return [_query(sentence, claim, slot) for sentence in sentences]
+
+
+def _query(sentence: TextClaim, claim: Claim, slot: Slot) -> ClaimQuery:
+    subject = QUESTION_ID if sentence.subject == QUESTION_ID else slot.subject
+    return ClaimQuery(text=sentence.plain, subject=subject, cited=claim.evidence)
+
+
+def _rejected(verdict: Verdict, layer: Layer, reason: str) -> Judgement:
+    return Judgement(verdict=verdict, layer=layer, score=0.0, reason=reason, evidence=())
+
+
+def _joined(judgements: Sequence[Judgement]) -> Judgement:
+    """One judgement on a claim of several sentences: the first that fails, else all their evidence together."""
+    failed = next((judgement for judgement in judgements if judgement.verdict != "supported"), None)
+    if failed is not None or len(judgements) == 1:
+        return failed or judgements[0]
+    weakest = min(judgements, key=lambda judgement: judgement.score)
+    evidence = tuple(dict.fromkeys(citation for judgement in judgements for citation in judgement.evidence))
+    return Judgement(
+        verdict="supported", layer=weakest.layer, score=weakest.score, reason=weakest.reason, evidence=evidence
+    )
