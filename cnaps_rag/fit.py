@@ -34,11 +34,13 @@ LEAST_SCORE = 0.42
 # labelled relevant none lies under 0.29; it turns away most papers taken from another prompt.
 LEAST_COSINE = 0.25
 
+# From here on a sentence speaks of what is asked, whatever else was supplied; no irrelevant paper comes over 0.53.
+PLAIN_COSINE = 0.55
+
 # A model's own text is told to fit, or not to fit, only where that is plain. With summaries of papers in the place of
 # descriptions, 35 of 58 relevant and 2 of 39 irrelevant ones are told to fit, 0 and 5 not to fit; of those taken from
 # another prompt 167 of 289 are told not to fit, and none to fit (evals/fit/calibrate.py).
 FITTING_SCORE = 0.7
-FITTING_COSINE = 0.55
 FOREIGN_SCORE = 0.2
 
 # Stand for a signal that a request cannot give (a single paper, no model): means over the same 96 papers.
@@ -58,7 +60,7 @@ LEAST_LATIN_SHARE = 0.5
 class PaperFit:
     """Whether one related paper bears on the question; `score` is the probability by our calibration, 0 to 1.
 
-    A paper bears from `LEAST_SCORE` on, if it passes `LEAST_COSINE` too. `passage_ids` are all its passages, nearest to
+    A paper bears from `LEAST_SCORE` on with `LEAST_COSINE`, or from `PLAIN_COSINE` on. `passage_ids` are all its, nearest to
     the question first. Papers that share a link are judged as one, so that twins bear alike.
     """
 
@@ -98,12 +100,14 @@ class Signals:
         asked: nearest sentence of the text to a sentence of the question that asks.
         agreement: mean over the closest two other papers of the three nearest pairs of sentences; None without others.
         name: nearest sentence of the text to a recommended model's name; None without models.
-        cosine: nearest sentence, of the text or of those two papers, to the whole question.
+        own_cosine: nearest sentence of the text to the whole question.
+        cosine: the same of the text and those two papers together.
     """
 
     asked: float
     agreement: float | None
     name: float | None
+    own_cosine: float
     cosine: float
     closest: tuple[SourceId, ...]
 
@@ -177,12 +181,14 @@ class _Space:
         """Signals of a text, given by its passages, among the papers that are not left out."""
         vectors = self.of(texts)
         closest = self._closest(vectors, frozenset(leave_out))
-        group = [*texts, *(passage for paper_id, _ in closest for passage in self.papers[paper_id])]
+        own_cosine = max(self.cosine_by_id[passage.id] for passage in texts)
+        others = [self.cosine_by_id[passage.id] for paper_id, _ in closest for passage in self.papers[paper_id]]
         return Signals(
             asked=float((self._asking @ vectors.T).max()),
             agreement=float(np.mean([similarity for _, similarity in closest])) if closest else None,
             name=float((self._names @ vectors.T).max()) if by_name and len(self._names) else None,
-            cosine=max(self.cosine_by_id[passage.id] for passage in group),
+            own_cosine=own_cosine,
+            cosine=max([own_cosine, *others]),
             closest=tuple(paper_id for paper_id, _ in closest),
         )
 
@@ -211,7 +217,7 @@ def assess_papers(space: _Space) -> tuple[PaperFit, ...]:
     for paper_id in space.papers:
         signals = space.paper_signals(paper_id)
         near = signals.cosine >= LEAST_COSINE or not space.reads_question
-        bears = near and signals.score >= LEAST_SCORE
+        bears = signals.own_cosine >= PLAIN_COSINE or (near and signals.score >= LEAST_SCORE)
         for twin in space.twin_papers(paper_id):
             fits[twin] = PaperFit(
                 source_id=twin,
@@ -262,12 +268,12 @@ def _assess_described(
     papers = space.twin_papers(model_id)
     signals = space.signals(own, leave_out=papers, by_name=False)
     evidence = space.nearest_first(own)[:1]
-    cosine = space.cosine_by_id[evidence[0]]
+    cosine = signals.own_cosine
     measured = f"cosine {cosine:.2f}, probability {signals.score:.2f}"
     # The same text as a related paper has been judged already, and must not be judged otherwise here.
     bears = not papers or papers[0] in bearing
     is_near = cosine >= LEAST_COSINE or not space.reads_question
-    if bears and (cosine >= FITTING_COSINE or (is_near and signals.score >= FITTING_SCORE)):
+    if bears and (cosine >= PLAIN_COSINE or (is_near and signals.score >= FITTING_SCORE)):
         reason = f"its own text bears on the question ({measured})"
         return ModelFit(source_id=model_id, verdict="fits", evidence=evidence, reason=reason)
     can_tell = space.reads_question and _latin_share(" ".join(p.text for p in own)) >= LEAST_LATIN_SHARE

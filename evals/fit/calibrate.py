@@ -122,6 +122,10 @@ def report_papers(rows: Sequence[Row]) -> None:
         "weights in fit.py:    ", shipped.WEIGHT_ASKED, shipped.WEIGHT_AGREEMENT, shipped.WEIGHT_NAME, shipped.INTERCEPT
     )
     print("means of the signals: ", np.round(values.mean(axis=0), 2))
+    print(
+        "greatest cosine of an irrelevant paper:",
+        round(max(r.signals.own_cosine for r in scored if r.label != "relevant"), 3),
+    )
     print("least cosine of a relevant paper in English:", np.round(least_cosine(scored, labels & english), 3), "\n")
     scores = leave_one_group_out(values, labels, groups)
     print("with each group left out in turn:")
