@@ -60,8 +60,8 @@ LEAST_LATIN_SHARE = 0.5
 class PaperFit:
     """Whether one related paper bears on the question; `score` is the probability by our calibration, 0 to 1.
 
-    A paper bears from `LEAST_SCORE` on with `LEAST_COSINE`, or from `PLAIN_COSINE` on. `passage_ids` are all its, nearest to
-    the question first. Papers that share a link are judged as one, so that twins bear alike.
+    A paper bears from `LEAST_SCORE` on with `LEAST_COSINE`, or from `PLAIN_COSINE` on. `passage_ids` are all its
+    passages, nearest to the question first. Papers that share a link are judged as one, so that twins bear alike.
     """
 
     source_id: SourceId
