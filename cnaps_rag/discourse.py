@@ -21,7 +21,18 @@ _POINTS_BACK_INSIDE = re.compile(
     re.IGNORECASE,
 )
 
+_GOES_ON = re.compile(
+    r"\W*(?:moreover|furthermore|additionally|besides|also|in addition|meanwhile|then|next|second(?:ly)?|third(?:ly)?|"
+    r"finally|lastly)\b",
+    re.IGNORECASE,
+)
+
 
 def points_back(text: str) -> bool:
     """True when a sentence leans on the one before it ("It …", "However, …", "To address these challenges, …")."""
     return _POINTS_BACK.match(text) is not None or _POINTS_BACK_INSIDE.search(text) is not None
+
+
+def goes_on(text: str) -> bool:
+    """True when a sentence points back only to go on with a list ("Furthermore, …", "Finally, …")."""
+    return _GOES_ON.match(text) is not None

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from cnaps_rag.discourse import points_back
+from cnaps_rag.discourse import goes_on, points_back
 
 POINTING_BACK = [
     ("It enlarges images.", True),
@@ -28,3 +28,13 @@ POINTING_BACK = [
 @pytest.mark.parametrize(("text", "expected"), POINTING_BACK)
 def test_points_back(text: str, expected: bool) -> None:
     assert points_back(text) is expected
+
+
+@pytest.mark.parametrize("text", ["Furthermore, we train it.", "Finally, we train it.", "Second, we train it."])
+def test_what_goes_on_points_back_too(text: str) -> None:
+    assert goes_on(text)
+    assert points_back(text)
+
+
+def test_contrast_does_more_than_go_on() -> None:
+    assert not goes_on("However, we train it.")
