@@ -329,8 +329,7 @@ def _read_ids(value: Any) -> tuple[PassageId, ...]:
 
 
 def _listed(value: Any) -> list[Any]:
-    listed: list[Any] = value if isinstance(value, list) else [value]
-    return listed
+    return cast("list[object]", value) if isinstance(value, list) else [value]
 
 
 def _json(value: Any) -> str:

@@ -11,10 +11,12 @@ import hashlib
 import re
 import threading
 import unicodedata
+from bisect import bisect_right
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from string import Template
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
@@ -93,22 +95,34 @@ def _fit_budget(
     brief: Brief, settings: Settings, kind: Literal["draft", "repair"], rejected: tuple[RejectedClaim, ...]
 ) -> Prompt:
     always = [passage.id for passage in brief.passages.all if _stands_always(brief, passage)]
+    limit_tokens = settings.prompt_limit_tokens
     ranked = _rank(brief, always)
-    # Lines cost what they cost alone, so a running sum finds the number that fits; the whole is counted at the end.
-    room = settings.prompt_limit_tokens - _build(brief, kind, always, rejected).n_tokens
-    n_shown = _count_fitting(brief, ranked, room)
-    while True:
-        prompt = _build(brief, kind, [*always, *ranked[:n_shown]], rejected)
-        prompt = replace(prompt, left_out=tuple(ranked[n_shown:]))
-        if prompt.n_tokens <= settings.prompt_limit_tokens:
-            return prompt
-        if n_shown == 0:
-            raise RequestError(
-                f"the question and the recommended models need a prompt of {prompt.n_tokens} tokens, and the limit is "
-                f"{settings.prompt_limit_tokens}.",
-                remedy="Raise CNAPS_RAG_PROMPT_LIMIT_TOKENS, shorten the question or recommend fewer models.",
-            )
-        n_shown = max(0, n_shown - 1 - n_shown // 50)
+    if rejected:
+        asked = _form_of(rejected, plan_form(brief, [*always, *ranked]))
+        if not asked:
+            raise ValueError("no rejected claim belongs to a slot that can be asked again")
+        wanted = {passage_id for slot in asked for passage_id in slot.evidence_ids}
+        ranked.sort(key=lambda passage_id: passage_id not in wanted)
+    # A line of one word takes five tokens or more, so what stands further down the ranks cannot fit.
+    candidates = ranked[: limit_tokens // 5]
+
+    def build(n_shown: int) -> Prompt:
+        shown = _with_titles(brief, [*always, *candidates[:n_shown]])
+        left_out = tuple(passage_id for passage_id in ranked if passage_id not in shown)
+        return replace(_build(brief, kind, shown, rejected), left_out=left_out)
+
+    prompt = build(len(candidates))
+    if prompt.n_tokens <= limit_tokens:
+        return prompt
+    n_fitting = bisect_right(range(len(candidates)), limit_tokens, key=lambda n_shown: build(n_shown).n_tokens)
+    prompt = build(max(0, n_fitting - 1))
+    if n_fitting == 0 or not prompt.form:
+        raise RequestError(
+            f"the question and the recommended models need a prompt of {prompt.n_tokens} tokens or more, and the "
+            f"limit is {limit_tokens}.",
+            remedy="Raise CNAPS_RAG_PROMPT_LIMIT_TOKENS, shorten the question or recommend fewer models.",
+        )
+    return prompt
 
 
 def _stands_always(brief: Brief, passage: Passage) -> bool:
@@ -139,33 +153,17 @@ _N_SPEAKING_FIRST = 60
 """Sentences of about 25 tokens: a quarter of the default budget."""
 
 
-def _count_fitting(brief: Brief, ranked: Sequence[PassageId], room: int) -> int:
-    """How many of `ranked` fit in `room` tokens, each with its line; a paper's first comes with title and slot."""
-    opened = set[SourceId]()
-    for n_shown, passage_id in enumerate(ranked):
-        passage = brief.passages.by_id[passage_id]
-        room -= count_tokens(_line(passage))
-        if passage.source_id not in opened:
-            opened.add(passage.source_id)
-            room -= count_tokens(_line(brief.passages.of(passage.source_id)[0])) + _OPENING_TOKENS
-        if room < 0:
-            return n_shown
-    return len(ranked)
-
-
-_OPENING_TOKENS = 50
-"""About what a paper's heading, its slot and its key in the skeleton take."""
+def _with_titles(brief: Brief, ids: Sequence[PassageId]) -> set[PassageId]:
+    """`ids` and the entries of their sources: no sentence stands without the title of its paper."""
+    return {*ids, *(brief.passages.of(brief.passages.by_id[passage_id].source_id)[0].id for passage_id in ids)}
 
 
 def _build(
     brief: Brief,
     kind: Literal["draft", "repair"],
-    shown_ids: Iterable[PassageId],
+    shown: Collection[PassageId],
     rejected: tuple[RejectedClaim, ...],
 ) -> Prompt:
-    shown = set(shown_ids)
-    # A sentence never stands without the title of its paper, which may then be cited too.
-    shown |= {brief.passages.of(brief.passages.by_id[shown_id].source_id)[0].id for shown_id in shown}
     passages = [passage for passage in brief.passages.all if passage.id in shown]
     form = plan_form(brief, shown)
     if rejected:
@@ -206,14 +204,11 @@ def _form_of(rejected: tuple[RejectedClaim, ...], form: tuple[SlotForm, ...]) ->
         for slot in form
         if slot.evidence_ids
     }
-    asked = tuple(
+    return tuple(
         replace(slot, limit_claims=n_claims)
         for slot in form
         if (n_claims := n_by_slot.get((slot.name, slot.subject), 0)) > 0
     )
-    if not asked:
-        raise ValueError("no rejected claim belongs to a slot that can be asked again")
-    return asked
 
 
 def _source_lines(brief: Brief, passages: Iterable[Passage]) -> Iterable[str]:
@@ -265,7 +260,7 @@ def _line(passage: Passage) -> str:
     return f"{passage.id} | {as_data(passage.text)}"
 
 
-_TAG = re.compile(r"<(?=[^\s<>]{1,64}>)|<(?=[|｜])|(?<=[|｜])>|<(?=/?(?:sources|question|rejected)\b)", re.IGNORECASE)
+_TAG = re.compile(r"<(?=[^\s>]{1,64}>)|<(?=[|｜])|(?<=[|｜])>|<(?=/?(?:sources|question|rejected)\b)", re.IGNORECASE)
 _TAG_END = re.compile(r"(‹[^\s<>‹›]{1,64})>")
 _BRACKET_TOKEN = re.compile(r"\[(/?[A-Z][A-Z_]{1,30})\]")
 
@@ -276,8 +271,8 @@ def as_data(text: str) -> str:
     ``<|im_start|>`` becomes ``‹|im_start|›`` and ``[INST]`` ``(INST)``: neutral, and still to be seen. Control, format
     and direction characters go. Only prompts show text this way; offsets and quotes keep the text as supplied.
     """
-    visible = "".join(char for char in " ".join(text.split()) if unicodedata.category(char) not in _UNSEEN)
-    neutral = _TAG.sub(lambda found: "‹" if found[0] == "<" else "›", visible)
+    seen = "".join(char for char in " ".join(text.split()) if unicodedata.category(char) not in _UNSEEN)
+    neutral = _TAG.sub(lambda found: "‹" if found[0] == "<" else "›", " ".join(seen.split()))
     return _BRACKET_TOKEN.sub(r"(\1)", _TAG_END.sub(r"\1›", neutral))
 
 
@@ -314,15 +309,17 @@ def _prompts_sha256() -> str:
 
 
 def count_tokens(text: str) -> int:
-    """Tokens of `text` in ``cl100k_base``, special tokens read as plain text; an estimate where it is not shipped.
+    """Tokens of `text` in ``cl100k_base``, control tokens read as text; `estimate_tokens` where that is not shipped."""
+    encoding = _encoding()
+    return estimate_tokens(text) if encoding is None else len(encoding.encode_ordinary(text))
 
-    The estimate is half the UTF-8 bytes: more than any text in a human language was seen to need, where the usual
-    "characters / 4" is a quarter of the truth on Korean.
+
+def estimate_tokens(text: str) -> int:
+    """Half the UTF-8 bytes, rounded up: more than texts in human languages were seen to need.
+
+    The usual "characters / 4" is a quarter of the truth on Korean.
     """
-    encoding = _load_encoding()
-    if encoding is None:
-        return -(-len(text.encode("utf-8", "replace")) // 2)
-    return len(encoding.encode_ordinary(text))
+    return -(-len(text.encode("utf-8", "replace")) // 2)
 
 
 VOCABULARY_SHA256 = "223921b76ee99bde995b7ff738513eef100fb51d18c93597a113bcffe865b2a7"
@@ -335,21 +332,18 @@ _SPLIT = (
 _loading = threading.Lock()
 
 
-def _load_encoding() -> Encoding | None:
+def _encoding() -> Encoding | None:
     with _loading:
-        return _read_encoding()
+        return load_encoding(files("cnaps_rag.models").joinpath("tiktoken", "cl100k_base.tiktoken"))
 
 
 @cache
-def _read_encoding() -> Encoding | None:
-    """The shipped vocabulary, or None where its file is absent or not what it should be.
+def load_encoding(file: Traversable) -> Encoding | None:
+    """The vocabulary in `file`, or None where it is absent or not the one it should be.
 
-    Never through tiktoken's own loader, which asks the network without a timeout and deletes files it does not know.
+    Never by tiktoken's own loader, which asks the network without a timeout and deletes files it does not know.
     """
-    file = files("cnaps_rag.models").joinpath("tiktoken", "cl100k_base.tiktoken")
-    if not file.is_file():
-        return None
-    vocabulary = file.read_bytes()
+    vocabulary = file.read_bytes() if file.is_file() else b""
     if hashlib.sha256(vocabulary).hexdigest() != VOCABULARY_SHA256:
         return None
     from tiktoken import Encoding
