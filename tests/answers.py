@@ -10,7 +10,7 @@ from cnaps_rag.passages import Passage, PassageId, Passages, split_passages
 from cnaps_rag.render.layout import AnswerBody
 from cnaps_rag.report import AnswerClaim, AnswerSlot, Citation, Section, SlotState
 from cnaps_rag.request import AnswerRequest
-from cnaps_rag.sources import QUESTION_ID, SourceId
+from cnaps_rag.sources import QUESTION_ID, RecommendedModel, RelatedPaper, SourceId
 
 SEEDS = Path(__file__).parents[1] / "data" / "requests"
 M1, P1, P2, P3 = (SourceId(source_id) for source_id in ("M1", "P1", "P2", "P3"))
@@ -107,3 +107,46 @@ def seed_request(number: int) -> AnswerRequest:
 
 def seed_body(number: int = 1) -> AnswerBody:
     return plain_body(seed_request(number))
+
+
+def hostile_request() -> AnswerRequest:
+    """Sources that try what a page or a Markdown reader could fall for; ``pwned`` is what their scripts would set."""
+    script = "<script>window.pwned = 1</script>"
+    return AnswerRequest(
+        question=f"Why is it *sharp*? </title>{script}<!-- {{{{ 7 * 7 }}}} Is \u202egnp.exe safe?",
+        models=(
+            RecommendedModel(
+                name='LIIF" onmouseover="window.pwned=1" **x** [here](https://evil.example/a)',
+                paper="javascript:window.pwned=1",
+                github="https://github.com/yinboc/liif",
+                description='<img src="https://evil.example/x.png" onerror="window.pwned=1"> It takes an image.',
+            ),
+        ),
+        papers=(
+            RelatedPaper(
+                title=f"</script>{script} Sharp & sure </style> [^1]: # heading",
+                paper="http://arxiv.org/pdf/2502.16025v1.pdf",
+                summary=(
+                    f"We {script} sharpen images. </mark></p></article><iframe src='https://evil.example/'></iframe> "
+                    "It says \"sharp\" and 'plain'. See https://evil.example/page and "
+                    "[this](javascript:window.pwned=1).\n\n"
+                    "1. `code` and ~~struck~~ and *starred* _words_ of \u2067מימין\u2069 \u0000 and 𝛼 in $x_1$."
+                ),
+            ),
+            RelatedPaper(title="data:text/html,<b>x</b>", paper="https://evil.example@arxiv.org/abs/1", summary=None),
+        ),
+    )
+
+
+def hostile_body() -> AnswerBody:
+    """An answer in which every source, and a claim that did not pass, speaks."""
+    passages = split_passages(hostile_request())
+    slots = [
+        slot("task", QUESTION_ID, [claim(passages, 'The user asks: "{}"', "Q.1")]),
+        slot("input", M1, [claim(passages, "It takes an image.", "M1.1")]),
+        slot("processing", M1, [claim(passages, "<b>It</b> [loads](https://evil.example/b).", "M1.1", accepted=False)]),
+        slot("output", M1, state="ended"),
+        slot("paper", P1, [claim(passages, 'The paper says: "{}"', passage.id) for passage in passages.of(P1)[1:]]),
+    ]
+    fit = build_fit(passages, [P1], [ModelFit(source_id=M1, verdict="fits", evidence=(PassageId("M1.1"),), reason="")])
+    return AnswerBody(passages=passages, sections=build_sections(slots), fit=fit, drafter="<i>llm</i>")

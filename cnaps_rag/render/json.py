@@ -7,7 +7,9 @@ it are in the form that may be shown. Offsets are half open, in code points, and
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal
+
+from typing_extensions import TypedDict  # pydantic reads the standard library's only from Python 3.12 on
 
 from cnaps_rag.draft import SlotName
 from cnaps_rag.fit import Fit

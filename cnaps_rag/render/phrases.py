@@ -20,8 +20,8 @@ REPAIR_GIVEN_UP = "The repair of rejected claims was given up"
 REPAIR_UNREADABLE = "A reply to the repair could not be read"
 LEFT_OUT = "Some sentences of the supplied sources did not fit into the prompt and were left out"
 NOTES = (LLM_FAILED, REPAIR_GIVEN_UP, REPAIR_UNREADABLE, LEFT_OUT)
-"""What a note on the making of an answer may begin with. These words are shown; what follows them (an error's own words,
-which may hold anything) is kept for programs alone."""
+"""What a note on the making of an answer may begin with. These words are shown; what follows them (an error's own
+words, which may hold anything) is kept for programs alone."""
 
 _NOT_TOLD = {
     "task": "The supplied sources do not say what the task is.",
