@@ -113,9 +113,10 @@ def _check_note(claim: TextClaim, passages: Passages) -> ClaimFinding:
     if match is None or source_id not in known:
         return finding(claim, "not_found", "ids", "the request has no such source")
     source = passages.request.source(source_id)
-    field: FieldName = match["field"] or ("question" if source_id == QUESTION_ID else source.title_field)
-    if source.field(field) is None:
-        return finding(claim, "not_found", "ids", f"{source_id} has no {field}")
+    named = match["field"] or source.title_field
+    field = next((name for name in source.field_names if name == named), None)
+    if field is None or source.field(field) is None:
+        return finding(claim, "not_found", "ids", f"{source_id} has no {named}")
     citation = find_quote(match["quote"][1:-1], source_id, field, passages)
     if citation is None:
         return finding(claim, "not_found", "quotes", f"these words do not stand in the {field} of {source_id}")

@@ -42,8 +42,11 @@ _LINK_LABELS = _LABELS | word_set(
 )
 """What may stand with a link in a line that says no more than whose link it is."""
 
+# The number that a heading or an item starts with: "2. Workflow", "2.1 Workflow", "Step 1: …"; not that of "16 models".
 _NUMBERING = re.compile(
-    r"^\W*(?:(?:section|step|part|stage|chapter)\s+)?(?:\d{1,2}(?:\.\d{1,2})*|[ivx]{1,4}|[a-z])[.):]?\s+", re.I
+    r"^\W*(?:(?:section|step|part|stage|chapter)\s+\d{1,2}[.):]?|(?:\d{1,2}(?:\.\d{1,2})*|[ivx]{1,4}|[a-z])[.):]|"
+    rf"\d{{1,2}}(?:\.\d{{1,2}})+(?=\s+(?-i:[A-Z{NAME}])))\s+",
+    re.IGNORECASE,
 )
 
 _AUXILIARY = re.compile(
@@ -60,24 +63,26 @@ _DENIES_OR_PRAISES = re.compile(
 # Verbs of what models and papers do, in their base form; a headline uses them as they are or with an s.
 _VERBS = word_set(
     """achieve adapt add aggregate align allow alter analyse analyze apply assess assign assume augment avoid beat
-    begin boost break bring build calculate capture classify clean close combine compare complete compress
-    compute condense confuse consist construct contain contribute convert convolve copy correct create cut
-    decide decode decompose decrease deliver demonstrate denoise deblur deepen depend derive describe detect
-    determine differ discard disentangle distil distill divide double downscale download draw drop eliminate
-    embed emphasise emphasize employ enable encode enhance enlarge ensure estimate evaluate evolve examine
-    exceed exploit expand explain extend extract fail fill find fix follow force fuse generalise generalize
-    generate get give grow guarantee guess handle hallucinate highlight hold identify ignore imagine implement
-    improve include incorporate increase infer inject inpaint install integrate interpolate introduce invent
-    invert keep know lack launch lead learn leave let lose lower maintain make maximise maximize measure merge
-    minimise minimize mitigate modify multiply normalise normalize observe obtain offer open operate optimise
-    optimize outperform overcome penalise penalize perceive perform pick possess predict prefer preserve prevent
-    produce prompt propagate propose prove provide quantify raise reach read recognise recognize recommend
-    reconstruct recover reduce refine regress reject rely remain remember remove render repair replace require
-    resemble resize resolve restore retain retrieve reveal run save scale see segment select separate sharpen
-    shift shrink simulate solve speak specialise specialize start stay stop store streamline strengthen struggle
-    suffer suggest suppress surpass survive synthesise synthesize tackle take teach tell tend track transcribe
-    transform translate treat triple try turn understand unify upscale upsample use utilise utilize vanish want
-    weaken weigh win work write yield zoom"""
+    beats became become begin boost break bring broke brought build built calculate came capture chose classify
+    clean close combine compare complete compress compute condense confuse consist construct contain contribute
+    convert convolve copy correct create cut deblur decide decode decompose decrease deepen deliver demonstrate
+    denoise depend derive describe detect determine differ discard disentangle distil distill divide double
+    download downscale draw drew drop eliminate embed emphasise emphasize employ enable encode enhance enlarge
+    ensure estimate evaluate evolve examine exceed excel expand explain exploit extend extract fail fell felt
+    fill find fix follow force found fuse gave generalise generalize generate get give got grew grow guarantee
+    guess hallucinate handle held highlight hold identify ignore imagine implement improve include incorporate
+    increase infer inject inpaint install integrate interpolate introduce invent invert keep kept knew know lack
+    launch lead learn leave led left let lose lost lower made maintain make matter matters maximise maximize
+    measure merge met minimise minimize mitigate modify multiply need normalise normalize observe obtain offer
+    open operate optimise optimize outperform overcome penalise penalize perceive perform pick possess predict
+    prefer preserve prevent produce prompt propagate propose prove provide put quantify raise ran reach read
+    recognise recognize recommend reconstruct recover reduce refine regress reject rely remain remains remember
+    remove render repair replace require resemble resize resolve restore retain retrieve reveal rose run save
+    saw scale see segment select sent separate sharpen shift shows shrink simulate sold solve speak specialise
+    specialize spent start stay stood stop store streamline strengthen struggle suffer suggest suppress surpass
+    survive synthesise synthesize tackle take taught teach tell tend thought told took track transcribe
+    transform translate treat triple try turn understand understood unify upsample upscale use utilise utilize
+    vanish want weaken weigh went win won work write wrote yield zoom"""
 )
 # Words in -s that name things; others in -s behind the first word of a headline are taken for verbs.
 _PLURAL = re.compile(
@@ -107,6 +112,10 @@ _TOPIC_HEADING = re.compile(
     re.IGNORECASE,
 )
 _ARROW = re.compile(r"→|⇒|➜|➔|⟶|=>|-+>")
+
+
+LIMIT_HEADING_WORDS = 10
+"""Longer ones are taken to say something, whatever their verb: no heading of a good answer is that long."""
 
 
 def words_of(text: str) -> tuple[str, ...]:
@@ -139,7 +148,8 @@ def asserts(text: str, question: str) -> bool:
         return not is_bare_question(text, question)
     if has_new_number(text, question) or re.search(r"[:：;=≈<>≥≤✓✔✗✘]|\s[-–—]\s", text):
         return True
-    return _has_verb(words_of(text)) and not is_bare_question(text, question)
+    words = words_of(text)
+    return (len(words) > LIMIT_HEADING_WORDS or _has_verb(words)) and not is_bare_question(text, question)
 
 
 def _has_verb(words: tuple[str, ...]) -> bool:

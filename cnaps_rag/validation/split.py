@@ -235,7 +235,7 @@ class _Splitter:
     def _is_named_otherwise(self, bare: str, names: tuple[Mention, ...]) -> bool:
         """True for a label that calls a paper a recommended model, or a model a paper."""
         kinds = {self._request.source(twin).kind for name in names for twin in self._request.twins(name.source_id)}
-        said = {"model" if "model" in word.lower() else "paper" for word in _KIND.findall(bare)}
+        said = {"paper" if "paper" in word.lower() else "model" for word in _KIND.findall(bare)}
         return bool(kinds and len(said) == 1 and not said & kinds)
 
     # Tables, footnotes, link definitions
@@ -338,7 +338,7 @@ class _Splitter:
 
 
 _LINE_LEVEL = 7  # a line that stands as a heading ranks below all headings
-_KIND = re.compile(r"\b(?:models?|papers?)\b", re.IGNORECASE)
+_KIND = re.compile(r"\b(?:recommended|models?|papers?)\b", re.IGNORECASE)
 _QUOTED = re.compile(r"\"[^\"]{1,1000}\"|“[^“”]{1,1000}”|«[^«»]{1,1000}»|「[^「」]{1,1000}」")
 # A quotation goes on in the next pair of marks.
 _GOES_ON = re.compile(r"[\"”»」]\s{1,2}[\"“«「]$")
