@@ -10,7 +10,6 @@ import base64
 import hashlib
 import re
 import threading
-import unicodedata
 from bisect import bisect_right
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -271,12 +270,9 @@ def as_data(text: str) -> str:
     ``<|im_start|>`` becomes ``‹|im_start|›`` and ``[INST]`` ``(INST)``: neutral, and still to be seen. Control, format
     and direction characters go. Only prompts show text this way; offsets and quotes keep the text as supplied.
     """
-    seen = "".join(char for char in " ".join(text.split()) if unicodedata.category(char) not in _UNSEEN)
-    neutral = _TAG.sub(lambda found: "‹" if found[0] == "<" else "›", " ".join(seen.split()))
+    seen = " ".join("".join(char for char in " ".join(text.split()) if char.isprintable()).split())
+    neutral = _TAG.sub(lambda found: "‹" if found[0] == "<" else "›", seen)
     return _BRACKET_TOKEN.sub(r"(\1)", _TAG_END.sub(r"\1›", neutral))
-
-
-_UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn"})
 
 
 def _unforgeable_key(passages: Sequence[Passage]) -> str:

@@ -382,7 +382,20 @@ def test_the_environment_s_proxy_is_not_used_to_reach_this_machine(monkeypatch: 
         assert complete(llm).text == GOOD
 
 
-@pytest.mark.parametrize("address", ["", "api.example/v1", "ftp://api.example/v1", "http://[::1/v1"])
+def test_without_a_name_nothing_is_sent() -> None:
+    with ScriptedLLM(GOOD) as llm, pytest.raises(ServiceError, match="CNAPS_RAG_LLM"):
+        complete(llm, llm=None)
+    assert not llm.requests
+
+
+@pytest.mark.parametrize(("name", "value"), [("HTTP_PROXY", "gopher://x"), ("SSL_CERT_FILE", "/is/not/there")])
+def test_an_environment_that_no_client_can_use_is_told(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ServiceError, match=name):
+        LLM(Settings(llm="x", openai_base_url="http://llm.invalid/v1", llm_max_retries=0)).complete(PROMPT)
+
+
+@pytest.mark.parametrize("address", ["", "api.example/v1", "ftp://api.example/v1", "http://[::1/v1", "http://a\nb/v1"])
 def test_an_address_that_cannot_be_used_is_told(address: str) -> None:
     with pytest.raises(ServiceError, match="OPENAI_BASE_URL"):
         LLM(Settings(llm="x", openai_base_url=address or "://", llm_max_retries=0)).complete(PROMPT)
@@ -412,6 +425,7 @@ def test_the_key_is_in_no_message_log_or_traceback(script: Script, key: str, cap
     while error is not None:
         told += repr(error) + str(vars(error))
         error = error.__cause__ or error.__context__
+    assert raised.value.__context__ is None
     assert KEY not in told + caplog.text
     assert caplog.records
 

@@ -107,7 +107,10 @@ def _run(coroutine: Coroutine[Any, Any, _T]) -> _T:
 
     try:
         asyncio.get_running_loop()
+        is_within_loop = True
     except RuntimeError:
+        is_within_loop = False
+    if not is_within_loop:
         return run()
     with ThreadPoolExecutor(max_workers=1) as pool:
         return pool.submit(run).result()
@@ -289,10 +292,12 @@ class _Completion:
         """A client for this completion alone: a connection kept for later may be dead by then, or of another loop.
 
         Raises:
-            ServiceError: the key or the address cannot be used.
+            ServiceError: no LLM is named, or the key or the address cannot be used.
         """
         from openai import AsyncOpenAI, DefaultAsyncHttpxClient, Timeout
 
+        if not self.settings.llm:
+            raise ServiceError("No LLM is named. Set CNAPS_RAG_LLM, or let the extractive drafter draft.")
         # Servers in this machine want no key, but the client wants one.
         secret = self.settings.openai_api_key
         key = (secret.get_secret_value().strip() if secret is not None else "") or "none"
@@ -303,18 +308,20 @@ class _Completion:
         base_url = self.settings.openai_base_url or DEFAULT_BASE_URL
         if not is_usable_address(base_url):
             raise ServiceError("OPENAI_BASE_URL must be the address of an API, as in http://127.0.0.1:8000/v1.")
-        return AsyncOpenAI(
-            api_key=key,
-            base_url=base_url,
-            max_retries=0,
-            # Redirects are not followed: prompt and key go to the address that the caller named and nowhere else.
-            http_client=DefaultAsyncHttpxClient(
+        try:
+            http_client = DefaultAsyncHttpxClient(
+                # Redirects are not followed: prompt and key go to the address that the caller named, nowhere else.
                 follow_redirects=False,
                 timeout=Timeout(self._limit_s, connect=min(CONNECT_S, self._limit_s)),
                 # Proxies of the environment are used, but never to reach this machine itself.
                 mounts=dict.fromkeys(("all://localhost", "all://127.0.0.1", "all://[::1]")),
-            ),
-        )
+            )
+        except (OSError, ValueError) as error:
+            raise ServiceError(
+                f"No client for {self.address} could be set up: {quoted(str(error), self.settings)}. Check HTTP_PROXY, "
+                "HTTPS_PROXY, ALL_PROXY and SSL_CERT_FILE."
+            ) from None
+        return AsyncOpenAI(api_key=key, base_url=base_url, max_retries=0, http_client=http_client)
 
 
 def _wait_s(state: RetryCallState) -> float:

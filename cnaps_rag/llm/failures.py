@@ -35,7 +35,8 @@ def is_usable_address(address: str) -> bool:
     """True when `address` is an http or https locator with a host."""
     try:
         parts = urlsplit(address)
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+        is_clean = address.isprintable() and " " not in address
+        return is_clean and parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
     except ValueError:
         return False
 
