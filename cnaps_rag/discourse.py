@@ -1,4 +1,4 @@
-"""Sentences that lean on the one before them, and so must not be quoted alone."""
+"""What one sentence is to those beside it: whether it asks, and whether it leans on the one before it."""
 
 from __future__ import annotations
 
@@ -26,6 +26,13 @@ _GOES_ON = re.compile(
     r"finally|lastly)\b",
     re.IGNORECASE,
 )
+
+_ASKS = re.compile(r"[?？؟][\s\"'”’»)]*$")
+
+
+def asks(text: str) -> bool:
+    """True when a sentence of a question is the asking one, by its last mark."""
+    return _ASKS.search(text) is not None
 
 
 def points_back(text: str) -> bool:

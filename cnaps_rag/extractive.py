@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 
-from cnaps_rag.discourse import goes_on, points_back
+from cnaps_rag.discourse import asks, goes_on, points_back
 from cnaps_rag.draft import Brief, Claim, Draft, Slot, SlotForm, SlotName, plan_form
 from cnaps_rag.fit import tells_of
 from cnaps_rag.links import find_links
@@ -56,7 +56,6 @@ _PLATITUDE = re.compile(
 # Speaks to whoever reads the summary, not of the paper's matter.
 _COMMANDS = re.compile(r"\b(?:ignore|disregard|forget|override)\b.{0,60}\binstructions?\b", re.IGNORECASE | re.DOTALL)
 _PROCESSING: SlotName = "processing"
-_ASKS = re.compile(r"[?？؟][\s\"'”’»)]*$")
 _TAKES = re.compile(r"\b(?:takes?|accepts?|inputs?|given|receives?|reads?)\b", re.IGNORECASE)
 _GIVES = re.compile(r"\b(?:outputs?|returns?|produces?|predicts?|generates?|yields?|estimates?)\b", re.IGNORECASE)
 
@@ -199,9 +198,9 @@ def _slots_spoken_of(text: str) -> frozenset[SlotName]:
 
 def _question_claims(sentences: Sequence[Passage]) -> Iterator[Claim]:
     """The whole question in its order: what the user says, then what they ask."""
-    has_asking = any(_ASKS.search(sentence.text) for sentence in sentences)
-    for asks, group in groupby(sentences, key=lambda sentence: not has_asking or bool(_ASKS.search(sentence.text))):
-        yield _claim("The user asks" if asks else "The user says", list(group))
+    has_asking = any(asks(sentence.text) for sentence in sentences)
+    for is_asked, group in groupby(sentences, key=lambda sentence: not has_asking or asks(sentence.text)):
+        yield _claim("The user asks" if is_asked else "The user says", list(group))
 
 
 def _claim(speaker: str, sentences: Sequence[Passage]) -> Claim:

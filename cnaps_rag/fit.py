@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from cnaps_rag.discourse import points_back
+from cnaps_rag.discourse import asks, points_back
 from cnaps_rag.passages import Hit, Passage, PassageId, Passages
 from cnaps_rag.request import AnswerRequest
 from cnaps_rag.sources import QUESTION_ID, SourceId
@@ -51,6 +51,9 @@ N_CLOSEST_PAPERS = 2
 N_SENTENCE_PAIRS = 3
 # Papers compared sentence by sentence, by nearness of their means: bounds the work for a request of 1,000 sources.
 N_COMPARED_PAPERS = 12
+
+# The same text supplied again under another link, or under none, agrees with itself and so says nothing.
+COPY_COSINE = 0.98
 
 # Share of Latin letters under which the shipped encoder, trained on English, tells nothing of the question.
 LEAST_LATIN_SHARE = 0.5
@@ -148,9 +151,7 @@ class _Space:
         self._vectors = vectors
         self._row_by_id = {passage.id: row for row, passage in enumerate(passages.all)}
         question = passages.of(QUESTION_ID)
-        self._asking = self.of(
-            [p for p in question if p.text.rstrip(" \"'”’»)").endswith(("?", "？", "؟"))] or question
-        )
+        self._asking = self.of([passage for passage in question if asks(passage.text)] or question)
         self._names = self.of([p for p in passages.all if p.field == "name"])
         self.papers: dict[SourceId, tuple[Passage, ...]] = {}
         for source in self.request.sources:
@@ -198,7 +199,8 @@ class _Space:
         near = sorted(zip(self.papers, nearness, strict=True), key=lambda pair: -pair[1])
         candidates = [paper_id for paper_id, _ in near if paper_id not in leave_out][:N_COMPARED_PAPERS]
         likeness = [(paper_id, self._likeness(vectors, paper_id)) for paper_id in candidates]
-        return sorted(likeness, key=lambda pair: -pair[1])[:N_CLOSEST_PAPERS]
+        others = [pair for pair in likeness if pair[1] < COPY_COSINE]
+        return sorted(others, key=lambda pair: -pair[1])[:N_CLOSEST_PAPERS]
 
     def _likeness(self, vectors: Vectors, paper_id: SourceId) -> float:
         cosines = vectors @ self.of(self.papers[paper_id]).T
@@ -273,7 +275,8 @@ def _assess_described(
     # The same text as a related paper has been judged already, and must not be judged otherwise here.
     bears = not papers or papers[0] in bearing
     is_near = cosine >= LEAST_COSINE or not space.reads_question
-    if bears and (cosine >= PLAIN_COSINE or (is_near and signals.score >= FITTING_SCORE)):
+    agrees = is_near and signals.agreement is not None and signals.score >= FITTING_SCORE
+    if bears and (cosine >= PLAIN_COSINE or agrees):
         reason = f"its own text bears on the question ({measured})"
         return ModelFit(source_id=model_id, verdict="fits", evidence=evidence, reason=reason)
     can_tell = space.reads_question and _latin_share(" ".join(p.text for p in own)) >= LEAST_LATIN_SHARE
@@ -292,8 +295,8 @@ def tells_of(text: str, name: str) -> bool:
 
 # "9.2% over the best traditional method XGBoost" says how good another method is, not what XGBoost does.
 _COMPARED = re.compile(
-    r"\b(?:over|than|against|versus|vs\.?|beats?|outperform\w*|surpass\w*|exceed\w*|compared (?:to|with))"
-    r"\s+(?:[\w%.-]+\s+){0,6}$",
+    r"\b(?:over|than|unlike|instead of|against|versus|vs\.?|beats?|outperform\w*|surpass\w*|exceed\w*|"
+    r"compare[sd]? (?:to|with)|baselines?,? (?:such as|like|including))\s+(?:[\w%.-]+\s+){0,6}$",
     re.IGNORECASE,
 )
 

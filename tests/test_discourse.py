@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from cnaps_rag.discourse import goes_on, points_back
+from cnaps_rag.discourse import asks, goes_on, points_back
 
 POINTING_BACK = [
     ("It enlarges images.", True),
@@ -38,3 +38,18 @@ def test_what_goes_on_points_back_too(text: str) -> None:
 
 def test_contrast_does_more_than_go_on() -> None:
     assert not goes_on("However, we train it.")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Why?", True),
+        ("왜요?", True),
+        ("为什么？", True),
+        ('He asked "why?"', True),
+        ("Tell me why.", False),
+        ("Is it? No.", False),
+    ],
+)
+def test_asks(text: str, expected: bool) -> None:
+    assert asks(text) is expected

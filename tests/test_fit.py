@@ -85,6 +85,8 @@ def test_whole_name_is_found_between_blanks(before: str, after: str) -> None:
         ("On par with algorithms that target tabular data, including XGBoost.", True),
         ("An improvement of 9.2% over the best traditional method XGBoost.", False),
         ("It outperforms XGBoost.", False),
+        ("Unlike XGBoost, it is a network.", False),
+        ("It is better than strong baselines such as LightGBM and XGBoost.", False),
         ("More accurate than XGBoost, and XGBoost needs no scaling.", True),
         ("It is a tree.", False),
     ],
@@ -126,6 +128,15 @@ def test_twins_bear_alike_and_do_not_vouch_for_each_other() -> None:
     assert fit.papers[0].score == fit.papers[1].score
     assert fit.papers[0].bears is fit.papers[1].bears is False
     assert {paper.source_id: paper.passage_ids for paper in fit.papers}["P2"] == ("P2.0", "P2.1")
+
+
+def test_copy_without_a_link_does_not_vouch_for_the_paper() -> None:
+    papers = [RelatedPaper(title="Same", summary="One. Two.")] * 2 + [
+        RelatedPaper(title="Other", summary="Three. Four.")
+    ]
+    request = AnswerRequest(question="Why?", papers=tuple(papers))
+    fit = fit_in_plane(request, {"P1": 70.0, "P2": 70.0, "P3": 160.0})
+    assert [paper.bears for paper in fit.papers] == [False, False, False]
 
 
 def test_paper_without_summary_is_judged_by_its_title() -> None:
