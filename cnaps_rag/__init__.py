@@ -7,7 +7,8 @@ Read the modules in this order; each imports only earlier ones:
 - `links`: canonical identity of a link; every link-like thing in a text
 - `sources`: one supplied model or paper
 - `request`: text or JSON → `AnswerRequest`, and back
-- `passages`: sentences with exact offsets
+- `sentences`: any text → its sentences as exact offsets
+- `passages`: sentences of the sources, each with an id
 - `encoder`: texts → unit vectors
 - `index`: `PassageIndex`: passages → hits
 - `fit`: which sources bear on the question, whether each model fits it

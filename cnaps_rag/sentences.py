@@ -3,7 +3,8 @@
 Measured on 201 sentences of arXiv abstracts, each boundary read (``tests/test_sentences.py``), missed + false splits:
 these rules 0 + 0, nupunkt 0.8.0 1 + 3, syntok 1.4.4 0 + 3, pysbd 0.3.4 0 + 5, sentencex 1.0.32 8 + 7. A maintained
 segmenter was preferred; offsets of syntok and pysbd are wrong on hostile text, the other two take seconds for 100 kB of
-"?)" (quadratic), and nupunkt's list of abbreviations holds "tasks", "deblurring" and "cancer".
+"?)" (quadratic), and nupunkt's list of abbreviations holds "tasks", "deblurring" and "cancer". In 203 sentences drawn
+and read after the rules were done: 0 + 0.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import re
 from collections.abc import Iterator
 
 # What may stand between a full stop and the white space after it: closing marks, then a reference such as [12].
-_CLOSING = r"[\"'”’»›)\]}*_」』）】〉》〕]*+(?:\[\d[\d,–-]*+\])?"
+_CLOSING = r"[\"'”’»›)\]}*_$」』）】〉》〕]*+(?:\[\d[\d,–-]*+\])?"
 _STOP = re.compile(rf"(?:(?P<wide>[。！？｡．]++)|(?P<stop>[.!?…؟۔।॥։።។။‼⁇⁈⁉‽]++)){_CLOSING}")
 _OPENING = re.compile(r"\s*+(?:\\[a-z]++\{|[\"'“‘«‹(\[{*_`$„「『（【《])*+")
 _FOLLOWER = re.compile(r"[\w'’]{1,24}")
@@ -103,7 +104,7 @@ def _cuts(text: str, start: int, end: int) -> list[int]:
     for stop in _STOP.finditer(text, start, end):
         while formula is not None and formula.end() <= stop.start():
             formula = next(formulas, None)
-        is_in_formula = formula is not None and formula.start() < stop.start()
+        is_in_formula = formula is not None and formula.start() < stop.start() and stop.end() < formula.end()
         # Marks alone are no sentence: they stay with the one after them, or with the last.
         if word is None or word.start() > stop.start() or is_in_formula:
             continue

@@ -20,7 +20,8 @@ from pydantic import (
 )
 
 from cnaps_rag.errors import RequestError
-from cnaps_rag.request.reader import ReadPrompt, read_prompt
+from cnaps_rag.links import canonical_link
+from cnaps_rag.request.reader import ReadPrompt, read_prompt, shorten
 from cnaps_rag.request.writer import QUOTED_FORMS, write_prompt
 from cnaps_rag.settings import Settings
 from cnaps_rag.sources import (
@@ -93,25 +94,26 @@ class AnswerRequest(BaseModel):
         Raises:
             RequestError: where a value imitates the layout, so that the text would be read otherwise; names the field.
         """
-        faults: list[RequestError] = []
         for papers_first, quoted_form in itertools.product((False, True), QUOTED_FORMS):
             text = write_prompt(
                 self.question, self.models, self.papers, quoted_form=quoted_form, papers_first=papers_first
             )
-            fault = self._fault_of(text)
-            if fault is None:
+            if _first_difference(text, self.question, self.models, self.papers) is None:
                 return text
-            faults.append(fault)
-        raise faults[0]
+        raise RequestError(
+            "The text layout cannot carry this value: read back, a part of it would be taken for layout.",
+            remedy="Change its lines that look like layout, or pass the request as JSON.",
+            field=self._uncarried_path(),
+        )
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """What was supplied and cannot be used: unknown fields, stray lines, links that may never be shown."""
         links = (
-            f'{_path_of(source)}.{name}: "{link}" is a link that may never be shown; it is not rendered.'
+            f'{_path_of(source)}.{name}: "{shorten(link)}" is a link that may never be shown; it is not rendered.'
             for source in self.sources
             for name, link in (("paper", source.paper), ("github", source.github))
-            if link is not None and _canonical_link(link) is None
+            if link is not None and canonical_link(link) is None
         )
         return (*self._layout_warnings, *links)
 
@@ -148,7 +150,7 @@ class AnswerRequest(BaseModel):
         owners: dict[str, list[SourceId]] = {}
         for source in self.sources:
             for link in source.links:
-                canonical = _canonical_link(link)
+                canonical = canonical_link(link)
                 if canonical is not None and source.id not in owners.setdefault(canonical, []):
                     owners[canonical].append(source.id)
         return MappingProxyType({link: tuple(ids) for link, ids in owners.items()})
@@ -229,18 +231,18 @@ class AnswerRequest(BaseModel):
                 values += [(f"{group}[{number}].{name}", text) for name, text in entry if text is not None]
         return values
 
-    def _fault_of(self, text: str) -> RequestError | None:
-        """Which value makes `text` read back as another request, or None where it reads back as this one."""
-        try:
-            found = _values_of(read_prompt(text))
-        except RequestError as error:
-            return _not_carried("question", error.finding)
-        if found["question"] != self.question:
-            return _not_carried("question", "Read back from text, it would be another question.")
-        models = tuple(RecommendedModel(**values) for values in found["models"])
-        papers = tuple(RelatedPaper(**values) for values in found["papers"])
-        path = _first_difference("models", self.models, models) or _first_difference("papers", self.papers, papers)
-        return _not_carried(path, "Read back from text, a part of it would be taken for layout.") if path else None
+    def _uncarried_path(self) -> str:
+        """Path of the first value that the text layout cannot carry."""
+        for number, model in enumerate(self.models):
+            path = _first_difference(write_prompt("?", (model,), ()), "?", (model,), ())
+            if path is not None:
+                return path.replace("[0]", f"[{number}]")
+        for number, paper in enumerate(self.papers):
+            path = _first_difference(write_prompt("?", (), (paper,)), "?", (), (paper,))
+            if path is not None:
+                return path.replace("[0]", f"[{number}]")
+        text = write_prompt(self.question, self.models, self.papers)
+        return _first_difference(text, self.question, self.models, self.papers) or "question"
 
     @cached_property
     def _source_by_id(self) -> dict[SourceId, Source]:
@@ -273,25 +275,28 @@ def _values_of(prompt: ReadPrompt) -> dict[str, Any]:
 
 
 def _first_difference(
-    group: str,
-    supplied: Sequence[RecommendedModel] | Sequence[RelatedPaper],
-    found: Sequence[RecommendedModel] | Sequence[RelatedPaper],
+    text: str, question: str, models: Sequence[RecommendedModel], papers: Sequence[RelatedPaper]
 ) -> str | None:
-    """Path of the first value in which the two lists of entries differ."""
+    """Path of the first value in which `text`, read, differs from these; None where it reads back as they are."""
+    try:
+        found = _values_of(read_prompt(text))
+    except RequestError:
+        # Something in a text of several lines broke the layout; where several are given, the caller tries each alone.
+        return "models[0].description" if models else "papers[0].summary"
+    if found["question"] != question:
+        return "question"
+    found_models = [RecommendedModel(**values) for values in found["models"]]
+    found_papers = [RelatedPaper(**values) for values in found["papers"]]
+    return _first_unequal("models", models, found_models) or _first_unequal("papers", papers, found_papers)
+
+
+def _first_unequal(group: str, supplied: Sequence[BaseModel], found: Sequence[BaseModel]) -> str | None:
     for number, entry in enumerate(supplied):
         values = dict(found[number]) if number < len(found) else {}
         for name, value in entry:
-            if values.get(name) != value:
+            if name not in values or values[name] != value:
                 return f"{group}[{number}].{name}"
     return group if len(found) > len(supplied) else None
-
-
-def _not_carried(field: str, finding: str) -> RequestError:
-    return RequestError(
-        f"The text layout cannot carry this value. {finding}",
-        remedy="Change its lines that look like layout, or pass the request as JSON.",
-        field=field,
-    )
 
 
 def _check_limit(what: str, found: int, limit: int, *, unit: str = "characters") -> None:
@@ -315,6 +320,8 @@ def _request_error(error: ValidationError) -> RequestError:
             remedy="Supply an object with question, models and papers.",
             line=int(line[1]) if line else None,
         )
+    if not path and first["type"] != "missing":
+        message = "It is no object"
     remedy = _REMEDY_BY_TYPE.get(first["type"], "Supply a question, and models or papers with a name or title each.")
     return RequestError(f"{message[:1].upper()}{message[1:]}.", remedy=remedy, field=path or None)
 
@@ -328,9 +335,3 @@ _REMEDY_BY_TYPE = {
 
 def _path_of(source: Source) -> str:
     return f"{source.kind}s[{int(source.id[1:]) - 1}]"
-
-
-def _canonical_link(link: str) -> str | None:
-    from cnaps_rag.links import canonical_link
-
-    return canonical_link(link)

@@ -23,11 +23,12 @@ QUOTE_PAIRS = tuple((marks[0], marks[1]) for marks in _QUOTATION_MARKS.split())
 """Opening and closing quotation marks that may stand around the question."""
 
 # Bullets, numbers, heading and quotation marks before a name mean nothing. Possessive: hostile blanks stay linear.
+_FLAGS = re.IGNORECASE | re.DOTALL
 _DECORATION = r"\s*+(?:(?:[-+•‣▪◦·–—>]|\*(?=\s)|#{1,9}|\(?\d{1,3}[.)]|\[\d{1,3}\])\s*+){0,5}+(?P<open>[*_]{0,3}+)\s*+"
 _COLON = r"\s*+(?P<mid>[*_]{0,3}+)\s*+:"
 _FIELD = re.compile(
     _DECORATION + r"(?P<name>model|paper|git\s?hub|summary|description)" + _COLON + r"(?P<value>.*)",
-    re.IGNORECASE | re.DOTALL,
+    _FLAGS,
 )
 _UNKNOWN_FIELD = re.compile(_DECORATION + r"(?P<name>[^\W\d_][\w /()'-]{0,39}?)" + _COLON + r"(?=\s|[*_]|$)")
 _HEADING = re.compile(
@@ -35,8 +36,8 @@ _HEADING = re.compile(
     re.IGNORECASE,
 )
 _ANSWER = re.compile(_DECORATION + r"answer[\s*_]*+:[\s*_]*+", re.IGNORECASE)
-_ASKED = re.compile(r".{0,80}?\basked\b.{0,40}?\bquestion[\s*_]*+:(?P<value>.*)", re.IGNORECASE | re.DOTALL)
-_QUESTION = re.compile(r".{0,80}?\bquestion[\s*_]*+:(?P<value>.*)", re.IGNORECASE | re.DOTALL)
+_ASKED = re.compile(r".{0,80}?\basked\b.{0,40}?\bquestion[\s*_]*+:(?:[*_]{1,3}+(?=\s|$))?(?P<value>.*)", _FLAGS)
+_QUESTION = re.compile(r".{0,80}?\bquestion[\s*_]*+:(?:[*_]{1,3}+(?=\s|$))?(?P<value>.*)", _FLAGS)
 _TASK = re.compile(r"\s*+[*_]{0,3}based\son\sthe\sfollowing\b", re.IGNORECASE)
 
 _FIELD_BY_NAME: dict[str, EntryField] = {
@@ -74,15 +75,21 @@ def read_prompt(text: str) -> ReadPrompt:
     """
     lines = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n").split("\n")
     if not any(line.strip() for line in lines):
-        raise RequestError("The text is empty.", remedy=f'Begin with "{QUESTION_LINE}" and the question below it.')
+        raise RequestError("The text is empty.", remedy=f'Begin with "{QUESTION_LINE}" and the question.', line=1)
     question, after = _read_question(lines)
     end = _find_end(lines)
     reader = _SectionReader()
     for number in range(after, end):
         reader.read_line(number + 1, lines[number])
     reader.close_entry()
-    if not reader.headings:
+    if not reader.line_by_heading:
         raise _no_heading(lines, after)
+    if not reader.entries["models"] and not reader.entries["papers"]:
+        raise RequestError(
+            "There is no source under this heading.",
+            remedy='Begin each entry, model or paper, with a line "Model:" and its name or title.',
+            line=min(reader.line_by_heading.values()),
+        )
     if end == len(lines):
         reader.warnings.append(f'The text does not end with "{ANSWER_LINE}": it may have been cut off.')
     return ReadPrompt(question=question, warnings=reader.warnings, **reader.entries)
@@ -174,7 +181,7 @@ class _SectionReader:
 
     def __init__(self) -> None:
         self.entries: dict[SectionName, list[ReadEntry]] = {"models": [], "papers": []}
-        self.headings: set[SectionName] = set()
+        self.line_by_heading: dict[SectionName, int] = {}
         self.warnings: list[str] = []
         self._section: SectionName | None = None
         self._entry: ReadEntry | None = None
@@ -183,7 +190,7 @@ class _SectionReader:
         self._stray_was_told = False
 
     def read_line(self, number: int, line: str) -> None:
-        if self._starts_section(line):
+        if self._starts_section(number, line):
             return
         match = _FIELD.fullmatch(line)
         if match and (not match["mid"] or match["mid"] == match["open"]):
@@ -203,13 +210,13 @@ class _SectionReader:
             self._entry.fields["summary"] = _without_closing(text, self._summary_emphasis)
         self._summary = None
 
-    def _starts_section(self, line: str) -> bool:
+    def _starts_section(self, number: int, line: str) -> bool:
         match = _HEADING.fullmatch(line)
         section: SectionName = "models" if match and match["models"] else "papers"
-        if match is None or section in self.headings:
+        if match is None or section in self.line_by_heading:
             return False
         self.close_entry()
-        self.headings.add(section)
+        self.line_by_heading[section] = number
         self._section, self._entry, self._stray_was_told = section, None, False
         return True
 
@@ -236,7 +243,7 @@ class _SectionReader:
     def _open_entry(self, number: int, name: str) -> None:
         if self._section is None:
             raise RequestError(
-                f'The entry "{_shorten(name)}" stands before any section heading.',
+                f'The entry "{shorten(name)}" stands before any section heading.',
                 remedy=f'Put "{MODELS_HEADING}" or "{PAPERS_HEADING}" on a line above it.',
                 line=number,
             )
@@ -253,7 +260,7 @@ class _SectionReader:
         if match:
             self.warnings.append(f'line {number}: the field "{match["name"].strip()}" is not known and was not read.')
         elif not self._stray_was_told and read_text(line) is not None:
-            self.warnings.append(f'line {number}: "{_shorten(line)}" belongs to no field and was not read.')
+            self.warnings.append(f'line {number}: "{shorten(line)}" belongs to no field and was not read.')
             self._stray_was_told = True
 
 
@@ -271,13 +278,15 @@ def _without_closing(value: str, emphasis: str) -> str:
     return value.rstrip().removesuffix(emphasis) if emphasis else value
 
 
-def _shorten(text: str, limit: int = 60) -> str:
+def shorten(text: str, limit: int = 60) -> str:
+    """`text` for a message: on one line, not long, and with nothing in it that a terminal would obey."""
     text = " ".join(text[: 4 * limit].split())
-    return text if len(text) <= limit else text[: limit - 1] + "…"
+    text = text if len(text) <= limit else text[: limit - 1] + "…"
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
 
 
 def _first_text(lines: list[str]) -> tuple[int, str]:
-    return next((number, _shorten(line)) for number, line in enumerate(lines, 1) if line.strip())
+    return next((number, shorten(line)) for number, line in enumerate(lines, 1) if line.strip())
 
 
 def _no_question(lines: list[str], first_heading: int) -> RequestError:
@@ -299,7 +308,7 @@ def _no_heading(lines: list[str], after: int) -> RequestError:
     hashed = next((index for index in range(after, len(lines)) if lines[index].lstrip().startswith("#")), None)
     finding = "The text ends before any section of models or papers."
     if hashed is not None:
-        finding = f'No known section heading was found; this line reads "{_shorten(lines[hashed])}".'
+        finding = f'No known section heading was found; this line reads "{shorten(lines[hashed])}".'
     return RequestError(
         finding,
         remedy=f'List the sources under "{MODELS_HEADING}" and "{PAPERS_HEADING}", in these words.',
@@ -309,7 +318,7 @@ def _no_heading(lines: list[str], after: int) -> RequestError:
 
 def _no_name(number: int, name: str) -> RequestError:
     return RequestError(
-        f'"{_shorten(name)}:" stands before the first entry of its section.',
+        f'"{shorten(name)}:" stands before the first entry of its section.',
         remedy='Begin each entry, model or paper, with a line "Model:" and its name or title.',
         line=number,
     )

@@ -1,28 +1,15 @@
-"""A request as text in the layout that `reader` reads."""
+"""A request as text in the layout that `reader` reads; what stands around the values is in ``layout.txt``."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
+from importlib.resources import files
+from string import Template
 
-from cnaps_rag.request.reader import (
-    ANSWER_LINE,
-    MODELS_HEADING,
-    PAPERS_HEADING,
-    QUESTION_LINE,
-    QUOTE_PAIRS,
-    TASK_LINE,
-    imitated_fields,
-)
+from cnaps_rag.request.reader import MODELS_HEADING, PAPERS_HEADING, QUOTE_PAIRS, imitated_fields
 from cnaps_rag.sources import RecommendedModel, RelatedPaper
 
-_TASK = f"""{TASK_LINE}
-
-1. What task the user is trying to perform.
-2. How the model(s) would work in a CNAPS AI-like workflow (input → model → output).
-3. List relevant papers and tools (with GitHub or ArXiv links) that support your answer.
-
-Use **only the provided models and papers**. Do not refer to outside sources.
-"""
 QUOTED_FORMS = (*(f"{opening}{{}}{closing}" for opening, closing in QUOTE_PAIRS), "{}")
 """Ways to write a question down; the first that reads back as it was is taken."""
 
@@ -38,12 +25,13 @@ def write_prompt(
     """The request's text. It reads back as it was only where no value imitates the layout: the caller checks."""
     model_entries = [_write_entry(m.name, m.paper, m.github, "Description", m.description) for m in models]
     paper_entries = [_write_entry(p.title, p.paper, p.github, "Summary", p.summary) for p in papers]
-    sections = [f"{MODELS_HEADING}\n" + "\n".join(model_entries), f"{PAPERS_HEADING}\n" + "\n".join(paper_entries)]
+    sections = [
+        "\n".join([MODELS_HEADING, "\n".join(model_entries)]),
+        "\n".join([PAPERS_HEADING, "\n".join(paper_entries)]),
+    ]
     if papers_first:
         sections.reverse()
-    quoted = quoted_form.replace("{}", question, 1)
-    head = f"You are an AI scientist.\n\n{QUESTION_LINE}\n{quoted}\n\n{_TASK}"
-    return "\n".join([head, *sections, "", ANSWER_LINE]) + "\n"
+    return _layout().substitute(question=quoted_form.replace("{}", question, 1), sections="\n".join(sections))
 
 
 def _write_entry(name: str, paper: str | None, github: str | None, label: str, text: str | None) -> str:
@@ -56,3 +44,8 @@ def _write_entry(name: str, paper: str | None, github: str | None, label: str, t
     if text is not None:
         lines.append(f"{label}: {text}")
     return "\n".join(lines) + "\n"
+
+
+@cache
+def _layout() -> Template:
+    return Template(files("cnaps_rag.request").joinpath("layout.txt").read_text(encoding="utf-8"))
