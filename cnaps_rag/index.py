@@ -6,6 +6,7 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cnaps_rag.errors import ServiceError
 from cnaps_rag.passages import Hit, Passages
@@ -38,6 +39,10 @@ class PassageIndex:
         self.vectors = _encode(encoder, [passage.text for passage in passages.all])
         self._index = faiss.IndexFlatIP(self.vectors.shape[1])
         self._index.add(self.vectors)
+        rows: dict[SourceId, list[int]] = {}
+        for row, passage in enumerate(passages.all):
+            rows.setdefault(passage.source_id, []).append(row)
+        self._rows_by_source = {source_id: np.array(each, dtype=np.int64) for source_id, each in rows.items()}
 
     def search(self, query: str, k: int, *, source_ids: Collection[SourceId] | None = None) -> tuple[Hit, ...]:
         """The `k` passages closest to the query (or as many as there are), best first; equals stay in passage order.
@@ -51,8 +56,8 @@ class PassageIndex:
         Raises:
             ServiceError: the encoder failed, or its vector for the query has another dimension than those here.
         """
-        rows = [row for row, passage in enumerate(self.passages.all) if _is_searched(passage.source_id, source_ids)]
-        if k <= 0 or not rows:
+        rows = self._rows_of(source_ids)
+        if k <= 0 or not len(rows):
             return ()
         vector = _encode(self.encoder, [query])
         n_found, n_kept = vector.shape[1], self.vectors.shape[1]
@@ -61,20 +66,23 @@ class PassageIndex:
                 f"The encoder gave {n_found} numbers for the query and {n_kept} for the passages: build the index and "
                 "search it with the same encoder."
             )
-        best = self._score(vector, rows)[:k]
-        return tuple(Hit(passage=self.passages.all[row], score=score) for row, score in best)
+        scores = self._score(vector)[rows]
+        best = np.argsort(-scores, kind="stable")[:k]
+        return tuple(Hit(passage=self.passages.all[rows[place]], score=float(scores[place])) for place in best)
 
-    def _score(self, vector: Vectors, rows: list[int]) -> list[tuple[int, float]]:
-        """Every one of `rows` with its score, in order: FAISS breaks ties by descending row, and cuts them anywhere."""
-        scores, found = self._index.search(vector, len(self.vectors))
+    def _rows_of(self, source_ids: Collection[SourceId] | None) -> NDArray[np.int64]:
+        """Rows of the passages of some sources, ascending."""
+        wanted = self._rows_by_source.keys() - {QUESTION_ID} if source_ids is None else set(source_ids)
+        found = [self._rows_by_source[source_id] for source_id in wanted if source_id in self._rows_by_source]
+        return np.sort(np.concatenate(found)) if found else np.empty(0, dtype=np.int64)
+
+    def _score(self, vector: Vectors) -> NDArray[np.float32]:
+        """Score of every passage, in passage order: FAISS breaks ties by descending row, and cuts them anywhere."""
+        scores, rows = self._index.search(vector, len(self.vectors))
         score_by_row = np.empty(len(self.vectors), dtype=np.float32)
         # Rounding can carry a unit vector's product with itself past 1.
-        score_by_row[found[0]] = np.clip(scores[0], -1.0, 1.0)
-        return sorted(((row, float(score_by_row[row])) for row in rows), key=lambda scored: (-scored[1], scored[0]))
-
-
-def _is_searched(source_id: SourceId, source_ids: Collection[SourceId] | None) -> bool:
-    return source_id != QUESTION_ID if source_ids is None else source_id in source_ids
+        score_by_row[rows[0]] = np.clip(scores[0], -1.0, 1.0)
+        return score_by_row
 
 
 def _encode(encoder: Encoder, texts: list[str]) -> Vectors:
