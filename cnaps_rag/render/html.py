@@ -29,7 +29,7 @@ from cnaps_rag.render.layout import (
     shown_line,
 )
 from cnaps_rag.report import Citation
-from cnaps_rag.sources import QUESTION_ID, FieldName, Source
+from cnaps_rag.sources import QUESTION_ID, FieldName, Source, SourceId
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -131,6 +131,7 @@ class _Page:
         self._body = body
         self._ids: dict[Citation, str] = {}
         self._numbers: dict[Citation, int] = {}
+        self._cited: dict[tuple[SourceId, FieldName], list[Citation]] = {}
 
     def parts(self) -> tuple[list[PageBlock], list[PageSection], list[PageBlock]]:
         """What stands before the first section, the sections, and the closing words."""
@@ -181,7 +182,10 @@ class _Page:
                 )
 
     def _id(self, citation: Citation) -> str:
-        return self._ids.setdefault(citation, f"c{len(self._ids) + 1}")
+        if citation not in self._ids:
+            self._ids[citation] = f"c{len(self._ids) + 1}"
+            self._cited.setdefault((citation.source_id, citation.field), []).append(citation)
+        return self._ids[citation]
 
     def _mark(self, citation: Citation) -> tuple[int, str]:
         return self._numbers.setdefault(citation, len(self._numbers) + 1), self._id(citation)
@@ -201,7 +205,7 @@ class _Page:
     def _spans(self, source: Source, name: FieldName) -> tuple[Span, ...]:
         """The field cut at the edges of its citations, each part in the form that may be shown."""
         raw = source.field(name) or ""
-        cited = [citation for citation in self._ids if (citation.source_id, citation.field) == (source.id, name)]
+        cited = self._cited.get((source.id, name), [])
         edges = sorted({0, len(raw), *(edge for citation in cited for edge in (citation.start, citation.end))})
         return tuple(
             self._span(raw[start:end], start, [c for c in cited if c.start <= start and end <= c.end])
