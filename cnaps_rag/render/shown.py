@@ -1,0 +1,130 @@
+"""What a reader is shown of a title, a name, a question or a quote: text, without markup and without foreign links."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+
+from cnaps_rag.checks.links import check_links
+from cnaps_rag.links import find_links
+from cnaps_rag.links.characters import BLANKS, INVISIBLE
+from cnaps_rag.links.elements import KNOWN, find_elements
+from cnaps_rag.links.markup import Markup, find_markup
+from cnaps_rag.report import LinkFinding
+from cnaps_rag.sources import SourceId
+
+LINK_NOT_SUPPLIED = "[link not supplied]"
+"""What stands in the place of every link-like span that is not supplied; it is itself none."""
+
+_LIMIT_ROUNDS = 12  # each round takes a layer of nested markup off; honest text needs two
+
+
+def shown(text: str, owners: Mapping[str, tuple[SourceId, ...]]) -> str:
+    """`text` on one line, as it may be shown: `check_links` finds no fault in it, and ``shown`` of it is itself.
+
+    Supplied links, and all other characters, stay as they are. ``[text](link)`` becomes ``text (link)``.
+
+    Args:
+        text: any text, hostile too.
+        owners: canonical supplied link → ids of the sources that own it (`AnswerRequest.owners`).
+    """
+    return _shown(text, frozenset(owners))
+
+
+@lru_cache(maxsize=4_096)
+def _shown(text: str, owned: frozenset[str]) -> str:
+    owners = dict.fromkeys(owned, (SourceId("supplied"),))
+    for _ in range(_LIMIT_ROUNDS):
+        reduced = _reduced(text, owners)
+        if reduced == text:
+            return text
+        text = reduced
+    # Nothing honest is nested this deep: without its signs no markup is left, and what is still a link goes.
+    plain = _one_line(re.sub(r"[<>\[\]()!&\\*~`{}]+", " ", text))
+    return plain if _reduced(plain, owners) == plain else LINK_NOT_SUPPLIED
+
+
+def _reduced(text: str, owners: Mapping[str, tuple[SourceId, ...]]) -> str:
+    """`text` with one layer of markup and all faulty links replaced."""
+    text = _one_line(_INVISIBLE.sub("", text))
+    if (without := _without_elements(text)) != text:
+        return without
+    if (without := _without_markup(text)) != text:
+        return without
+    faulty = [finding for finding in check_links(text, owners) if finding.verdict != "supplied"]
+    return _without_links(text, faulty)
+
+
+_INVISIBLE = re.compile(rf"[{INVISIBLE}]+")
+_BLANK_RUN = re.compile(rf"[{BLANKS}]+")
+
+
+def _one_line(text: str) -> str:
+    return _BLANK_RUN.sub(" ", text).strip(" ")
+
+
+_COMMENT = re.compile(r"<!--[^<>]*-->|<!--|-->|<![a-z\[][^>]*>|<\?[a-z][^>]*>", re.IGNORECASE)
+
+
+def _without_elements(text: str) -> str:
+    """`text` without HTML tags and comments; what stands between tags stays, a block's tag leaves a blank."""
+    if "<" not in text and "-->" not in text:
+        return text
+    pieces: list[str] = []
+    done = 0
+    for element in find_elements(text):
+        if element.links or (element.name in KNOWN and not _is_token(element.name, element.has_attributes)):
+            pieces += [text[done : element.start], " " if element.name in _BLOCKS else ""]
+            done = element.end
+    pieces.append(text[done:])
+    return _one_line(_COMMENT.sub("", "".join(pieces)))
+
+
+_BLOCKS = frozenset({"br", "p", "div", "li", "ul", "ol", "td", "th", "tr", "table", "hr", "pre", "blockquote"})
+_TOKENS = frozenset({"video", "audio", "object", "base", "link", "form", "source", "meta", "s", "label", "q"})
+
+
+def _is_token(name: str, has_attributes: bool) -> bool:
+    """True for what papers on language models write as a token of theirs, as in ``<s>`` or ``<video>``."""
+    return name in _TOKENS and not has_attributes
+
+
+def _without_markup(text: str) -> str:
+    """`text` with Markdown's and LaTeX's links and images as plain text, the innermost first."""
+    if "[" not in text and "\\" not in text and "<" not in text:
+        return text
+    done = len(text)
+    for markup in sorted(find_markup(text), key=lambda markup: -markup.start):
+        if markup.end <= done:
+            text = text[: markup.start] + _plain(text, markup) + text[markup.end :]
+            done = markup.start
+    return text
+
+
+def _plain(text: str, markup: Markup) -> str:
+    """The construct as text: its label and its target, where it has both."""
+    whole, target = text[markup.start : markup.end], text[slice(*markup.target)]
+    label = text[slice(*markup.labels[0])] if markup.labels else ""
+    match markup.kind:
+        case "image":
+            return label
+        case "autolink":
+            return target
+        case "definition":
+            return whole.replace("]:", ":", 1)[1:]
+        case "link" if target and not target.startswith("#") and not find_links(target):
+            return whole.replace(f"[{label}](", f"[{label}] (", 1) if label else whole.replace("](", "] (", 1)
+        case _:
+            return f"{label} ({target})" if label.strip() not in ("", target) and target else label.strip() or target
+
+
+def _without_links(text: str, faulty: Sequence[LinkFinding]) -> str:
+    pieces: list[str] = []
+    done = 0
+    for finding in faulty:
+        if finding.end > done:
+            if finding.start >= done:
+                pieces += [text[done : finding.start], LINK_NOT_SUPPLIED]
+            done = finding.end
+    return _one_line("".join((*pieces, text[done:])))
