@@ -11,7 +11,8 @@ from cnaps_rag.sources import FieldName, SourceId
 Verdict = Literal["supported", "contradicted", "misattributed", "not_found", "unchecked", "not_a_claim"]
 LinkVerdict = Literal["supplied", "not_supplied", "disguised", "mismatched", "forbidden_form"]
 Layer = Literal[
-    "form", "ids", "links", "quotes", "numbers", "names", "wording", "attribution", "absence", "language", "verifier"
+    "form", "ids", "links", "quotes", "numbers", "names", "wording", "attribution", "absence", "request", "language",
+    "verifier",
 ]
 
 SlotState = Literal["answered", "not_told", "none_passed", "ended"]

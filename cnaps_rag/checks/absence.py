@@ -1,0 +1,108 @@
+"""Statements of absence ("The supplied sources do not say how X works"): what they deny, and what they presuppose."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from cnaps_rag.words import split_words
+
+_ADJECTIVE = r"(?:supplied|provided|given|available|listed|cited|above|two|three|four|five)"
+_NOUN = r"(?:sources?|texts?|papers?|abstracts?|passages?|summar(?:y|ies)|materials?|entr(?:y|ies)|documents?|information|request)"
+_SOURCES = rf"(?:(?:any|either|each|one) of )?(?:(?:the|these|those|any|all|our) )?(?:{_ADJECTIVE} )*{_NOUN}(?: (?:{_ADJECTIVE}|here|of the request))*"
+_ONE = rf"(?:{_ADJECTIVE} )*(?:source|text|paper|abstract|passage|summary|entry|document)"
+_SAY = (
+    r"(?:say|mention|report|tell|state|describe|explain|specify|give|provide|discuss|indicate|reveal|detail|show|contain|"
+    r"include|address|cover|name|note|disclose|clarify|present|offer|deal with|speak of|touch on|go into|make clear|answer)"
+)
+_SAYS = r"(?:says|mentions|reports|tells|states|describes|explains|specifies|gives|provides|discusses|indicates|reveals|" \
+    r"details|shows|contains|includes|addresses|covers|names|notes|discloses|clarifies|presents|offers|deals with|" \
+    r"speaks of|touches on|goes into|makes clear|answers)"  # fmt: skip
+_SAID = (
+    r"(?:stated|given|described|mentioned|reported|specified|explained|said|told|covered|addressed|discussed|named|"
+    r"disclosed|detailed|clear|known|indicated|provided|documented|answered)"
+)
+_NOTHING = r"no (?:information|details?|indication|figures?|statements?|descriptions?|mention|numbers?|hints?|account|explanations?|evidence)"
+_PREPOSITION = r"(?:about|on|of|for|as to|regarding|concerning|that)"
+
+_FORMS = tuple(
+    re.compile(
+        rf"^\W*(?:(?:however|but|and|yet|also|still|here|though),? )?{form}\s*\.?\s*$", re.IGNORECASE | re.DOTALL
+    )
+    for form in (
+        rf"{_SOURCES}(?: themselves)? (?:do|does|did)(?: not|n['’]t) (?:explicitly |directly |actually |ever |clearly )?{_SAY}\b,?\s*(?P<topic>.+)",
+        rf"(?:none|neither) of {_SOURCES} {_SAYS[:-1]}|say|mention|report|describe|explain|deal with)\b\s*(?P<topic>.+)",
+        rf"no {_ONE} {_SAYS}\s+(?P<topic>.+)",
+        rf"nothing in {_SOURCES} {_SAYS}\s+(?P<topic>.+)",
+        rf"{_SOURCES} (?:leaves?|left) (?:it )?open\s+(?P<topic>.+)",
+        rf"{_SOURCES} (?:is|are) silent {_PREPOSITION}\s+(?P<topic>.+)",
+        rf"{_SOURCES} (?:says?|tells?|reveals?) (?:nothing|little) {_PREPOSITION}\s+(?P<topic>.+)",
+        rf"{_SOURCES} (?:gives?|provides?|contains?|offers?|includes?|has|have|makes?) (?P<topic>no .+)",
+        rf"there (?:is|are) {_NOTHING} {_PREPOSITION}\s+(?P<topic>.+?) in {_SOURCES}",
+        rf"it is (?:not {_SAID}|unclear|unknown|left open)(?: (?:in|by|from) {_SOURCES}),?\s+(?P<topic>.+)",
+        rf"(?P<topic>.+?)(?: is| are|,)? (?:not {_SAID}|left open|unclear|unknown)(?: (?:in|by|from) {_SOURCES})",
+        rf"(?P<topic>{_NOTHING} .+?) (?:is|are) (?:{_SAID}|found)(?: (?:in|by) {_SOURCES})?",
+        rf"nowhere (?:in {_SOURCES} )?(?:do|does|is|are) (?:{_SOURCES} {_SAY}|it {_SAID})\s+(?P<topic>.+)",
+        rf"{_SOURCES} (?:lacks?|fails? to {_SAY}|never {_SAY}|never {_SAYS})\s+(?P<topic>.+)",
+        rf"(?:from {_SOURCES},? )?(?:it|one) (?:cannot|can not) (?:be )?(?:tell|told|learn(?:ed|t)?|say|said|see|seen)"
+        rf"(?: from {_SOURCES}),?\s+(?P<topic>.+)",
+        rf"(?P<topic>(?:how|what|which|whether|why|when|where|who|if)\b.+?),? {_SOURCES} (?:do|does)(?: not|n['’]t) {_SAY}",
+    )
+)
+_INSIDE = re.compile(
+    rf"(?:[;:]|,? (?:but|and|while|although|though|yet)|,)\s+(?=(?:{_SOURCES} (?:do|does)(?: not|n['’]t) {_SAY}|no {_ONE} "
+    rf"{_SAYS}|none of {_SOURCES})\b)",
+    re.IGNORECASE,
+)
+_POSSESSED = re.compile(r"(?:['’]s|\b(?:its|their))\s+((?:[a-z][\w-]*\s*){1,4})")
+_VERB_LIKE = re.compile(
+    r"\b(?:is|are|was|were|can|could|has|have|does|do|works?|takes?|gives?|uses?|that|which|of|in|on|for|to|and|or)\b"
+)
+
+# What every model and paper may be asked about without presupposing anything.
+_GENERIC_STEMS = frozenset(
+    word.stem
+    for word in split_words(
+        """input inputs output outputs result method approach training data code speed accuracy architecture licence
+        license hardware performance limit limits working inner workings detail details number size name author date
+        version cost task purpose capability ability quality use factor kind type process processing operation behavior
+        mechanism internals parameters requirement evaluation fit suitability design model paper source answer way"""
+    )
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Absence:
+    """A statement that the sources do not tell `topic`."""
+
+    topic: str
+
+
+def read_absence(claim: str) -> Absence | None:
+    """What a claim says the sources do not tell; None where it is no such claim."""
+    for form in _FORMS:
+        if match := form.match(claim):
+            topic = match["topic"].strip(" .,;:")
+            return Absence(topic=topic) if topic else None
+    return None
+
+
+def split_at_absence(claim: str) -> tuple[str, ...]:
+    """Parts of a claim of which one says that the sources do not tell something; the claim alone where none does."""
+    parts = tuple(part.strip() for part in claim.split(";") if part.strip())
+    if len(parts) > 1 and any(read_absence(part) for part in parts):
+        return parts
+    match = _INSIDE.search(claim)
+    if match is None or match.start() == 0 or read_absence(claim[match.end() :]) is None:
+        return (claim,)
+    return claim[: match.start()].strip(), claim[match.end() :].strip()
+
+
+def presupposed(topic: str, known_stems: frozenset[str]) -> str | None:
+    """First thing that `topic` takes to exist ("LIIF's implicit function") and neither question nor source holds."""
+    for match in _POSSESSED.finditer(topic):
+        phrase = _VERB_LIKE.split(match[1])[0]
+        for word in split_words(phrase):
+            if word.is_content and word.stem not in known_stems and word.stem not in _GENERIC_STEMS:
+                return phrase.strip()
+    return None

@@ -1,0 +1,322 @@
+"""Numbers and units of a claim that its evidence does not give (policy.md, "When a claim is supported", 3)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import lru_cache
+from typing import Literal
+
+from cnaps_rag.checks.faults import Fault
+from cnaps_rag.words import split_words
+
+Bound = Literal["exact", "about", "over", "at_least", "under", "at_most"]
+
+_SMALL = """two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen
+eighteen nineteen""".split()
+_TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
+_VALUE_BY_WORD = {word: n for n, word in enumerate(_SMALL, 2)} | {word: 10 * n for n, word in enumerate(_TENS, 2)}
+_SCALES = {"hundred": 100, "thousand": 1_000, "million": 10**6, "billion": 10**9, "trillion": 10**12}
+_MULTIPLIERS = {"k": 1_000, "K": 1_000, "M": 10**6, "B": 10**9, "bn": 10**9}
+
+# Unit as written -> (what it measures, how many of the smallest unit named here)
+_UNITS: dict[str, tuple[str, Decimal]] = {}
+for _dimension, _names in {
+    "length": "nm=1 µm=1e3 mm=1e6 cm=1e7 m=1e9 metre=1e9 meter=1e9 km=1e12 kilometre=1e12 kilometer=1e12",
+    "time": "ns=1 µs=1e3 ms=1e6 millisecond=1e6 s=1e9 sec=1e9 second=1e9 min=6e10 minute=6e10 h=3.6e12 hour=3.6e12 "
+    "day=8.64e13 week=6.048e14 month=2.592e15 year=3.1536e16",
+    "bytes": "byte=1 kB=1e3 KB=1e3 MB=1e6 GB=1e9 TB=1e12",
+    "frequency": "Hz=1 kHz=1e3 MHz=1e6 GHz=1e9",
+    "pixels": "px=1 pixel=1",
+    "decibels": "dB=1",
+    "percent": "%=1 percent=1",
+    "points": "point=1 pp=1",
+    "times": "x=1 X=1 ×=1 times=1 fold=1",
+}.items():
+    for _pair in _names.split():
+        _UNITS[_pair.split("=")[0]] = (_dimension, Decimal(_pair.split("=")[1]))
+_ONE_UNIT = ("", Decimal(1))
+
+_CUES: dict[str, Bound] = {}
+for _bound, _words in {
+    "about": "about,around,approximately,approx.,roughly,nearly,almost,some,circa,ca.,close to,~,≈",
+    "over": "over,more than,above,exceeding,exceeds,upwards of,beyond,>,larger than,greater than,longer than",
+    "at_least": "at least,≥,no less than,no fewer than,minimum of",
+    "under": "under,below,less than,fewer than,<,shorter than,smaller than",
+    "at_most": "at most,up to,≤,no more than,maximum of,within",
+}.items():
+    for _word in _words.split(","):
+        _CUES[_word] = _bound  # type: ignore[assignment]
+
+_DIGITS = r"\d{1,3}(?:[,\u00a0\u2009\u202f ]\d{3})+(?!\d)(?:\.\d+)?|\d+(?:\.\d+)?"
+_NUMBER = re.compile(
+    rf"(?P<digits>{_DIGITS})"
+    r"|(?<![\w-])(?P<word>(?:(?:" + "|".join(_TENS) + r")(?:[- ](?:one|" + "|".join(_SMALL[:8]) + r"))?|"
+    r"(?:one|a)(?=[ -](?:"
+    + "|".join(_SCALES)
+    + r"))|"
+    + "|".join(sorted(_SMALL, key=len, reverse=True))
+    + r"))(?![\w])",
+    re.IGNORECASE,
+)
+_SCALE = re.compile(r"[ \u00a0-]?(" + "|".join(_SCALES) + r")\b", re.IGNORECASE)
+_MULTIPLIER = re.compile(r"(?:k|K|M|B|bn)(?![\w])")
+_UNIT = re.compile(
+    r"(?:[ \u00a0\u202f-]?(?P<unit>per cent|percentage points?|"
+    + "|".join(sorted(map(re.escape, _UNITS), key=len, reverse=True))
+    + r")s?)(?![\w])"
+)
+_SUFFIX = re.compile(r"(?:st|nd|rd|th|s)\b")  # 16th, 1980s
+_JOINT = re.compile(r"\s?(?:[-–—x×]|to|and)\s?")
+_LETTER = "[A-Za-zÀ-ÖØ-öø-ÿ]"  # not Chinese, Japanese or Korean ones: they follow a number without a blank
+_LIST_NUMBER = re.compile(r"^\s*\(?\d{1,2}[.)](?=\s)|\(\d{1,2}\.?\)|\[\d{1,3}(?:,\s?\d{1,3})*\]")
+_POINTER = re.compile(r"\b(?:fig(?:ure)?|table|section|step|eq(?:uation)?|item|stage|no)\.?\s?$", re.IGNORECASE)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Number:
+    """A number in a text: its value in plain units, what it measures, and how it is bounded.
+
+    `step` is the size of the last digit shown; `nouns` are stems of the words that follow, which it counts.
+    """
+
+    text: str
+    start: int
+    end: int
+    value: Decimal
+    step: Decimal
+    dimension: str
+    bound: Bound
+    nouns: tuple[str, ...]
+
+
+@lru_cache(maxsize=4_096)
+def find_numbers(text: str, *, in_names: bool = False) -> tuple[Number, ...]:
+    """Numbers of `text` in order, written in digits or in words; numbers of list items and pointers are left out.
+
+    Args:
+        text: any text.
+        in_names: take digits inside names too ("Sentinel-2", "top-5"): wanted of evidence, not of claims.
+    """
+    skipped = [match.span() for match in _LIST_NUMBER.finditer(text)]
+    numbers: list[Number] = []
+    position = 0
+    while match := _NUMBER.search(text, position):
+        position = match.end()
+        inside_list_number = any(start <= match.start() < end for start, end in skipped)
+        if inside_list_number or _POINTER.search(text[: match.start()]):
+            continue
+        if (number := _read_number(text, match, in_names)) is not None:
+            numbers.append(number)
+            position = max(position, number.end)
+    return _share_units(text, numbers)
+
+
+def _read_number(text: str, match: re.Match[str], in_names: bool) -> Number | None:
+    before, rest = text[: match.start()], text[match.end() :]
+    if match["digits"] and not in_names and re.search(_LETTER + r"[-_/.]?$", before) and not _is_after_times(before):
+        return None
+    value, step, end = _scaled_value(text, match)
+    rest = text[end:]
+    dimension, factor = _ONE_UNIT
+    if (unit := _UNIT.match(rest)) and not (rest.startswith("s") and _is_year(match["digits"])):
+        dimension, factor = _unit_of(unit["unit"])
+        end += unit.end()
+    elif _is_after_times(before):
+        dimension, factor = _UNITS["x"]
+    elif suffix := _SUFFIX.match(rest):
+        end += suffix.end()
+    elif not in_names and re.match(_LETTER, rest) and not re.match(r"[x×]\d", rest):
+        return None
+    return Number(
+        text=text[match.start() : end], start=match.start(), end=end, value=value * factor, step=step * factor,
+        dimension=dimension, bound=_bound_before(before), nouns=_nouns_after(text, end),
+    )  # fmt: skip
+
+
+def _is_year(digits: str | None) -> bool:
+    return digits is not None and re.fullmatch(r"(?:1[89]|20)\d\d", digits) is not None
+
+
+def _is_after_times(before: str) -> bool:
+    return re.search(r"(?:^|[\s(\d])[x×]$", before) is not None
+
+
+def _scaled_value(text: str, match: re.Match[str]) -> tuple[Decimal, Decimal, int]:
+    """Value, size of its last digit shown, and where it ends, with "million" and "k" read."""
+    if match["digits"]:
+        plain = re.sub(r"[,\s]", "", match["digits"])
+        value = Decimal(plain)
+        zeros = len(plain) - len(plain.rstrip("0")) if "." not in plain else 0
+        step = Decimal(10) ** (zeros if "." not in plain else -len(plain.split(".")[1]))
+    else:
+        value, step = Decimal(_value_of_words(match["word"])), Decimal(1)
+    end = match.end()
+    factor = 1
+    if match["digits"] and (multiplier := _MULTIPLIER.match(text, end)):
+        factor, end = _MULTIPLIERS[multiplier[0]], multiplier.end()
+    while scale := _SCALE.match(text, end):
+        factor, end = factor * _SCALES[scale[1].lower()], scale.end()
+    return value * factor, step * factor, end
+
+
+def _value_of_words(words: str) -> int:
+    parts = re.split(r"[- ]", words.lower())
+    return sum(1 if part in ("one", "a") else _VALUE_BY_WORD[part] for part in parts)
+
+
+def _unit_of(written: str) -> tuple[str, Decimal]:
+    if written == "per cent":
+        return _UNITS["percent"]
+    return _UNITS["point"] if written.startswith("percentage point") else _UNITS[written]
+
+
+def _bound_before(before: str) -> Bound:
+    tail = before[-24:].lower().rstrip()
+    for cue, bound in _CUES.items():
+        if tail.endswith(cue) and not re.search(r"\w$", tail[: len(tail) - len(cue)] + " " * (not cue[0].isalpha())):
+            return bound
+    return "exact"
+
+
+def _nouns_after(text: str, end: int) -> tuple[str, ...]:
+    """Stems of up to three words that follow in the same clause."""
+    clause = re.split(r"[,;:()]|\.\s|\band\b|\d", text[end : end + 80], maxsplit=1)[0]
+    return tuple(word.stem for word in split_words(clause) if word.is_content)[:3]
+
+
+def _share_units(text: str, numbers: list[Number]) -> tuple[Number, ...]:
+    """In "378-448px", "from 34 to 46%" and "9.6 and 11.4 times" the unit stands once and means both."""
+    shared = list(numbers)
+    for n in range(len(shared) - 2, -1, -1):
+        left, right = shared[n], shared[n + 1]
+        if left.dimension or not right.dimension or not _JOINT.fullmatch(text[left.end : right.start]):
+            continue
+        factor = _unit_factor(right)
+        shared[n] = Number(
+            text=left.text, start=left.start, end=left.end, value=left.value * factor, step=left.step * factor,
+            dimension=right.dimension, bound=left.bound, nouns=left.nouns or right.nouns,
+        )  # fmt: skip
+    return tuple(shared)
+
+
+def _unit_factor(number: Number) -> Decimal:
+    unit = _UNIT.search(number.text)
+    return _unit_of(unit["unit"])[1] if unit else Decimal(1)
+
+
+def check_numbers(claim: str, evidence: str, *, entry: str = "") -> tuple[Fault, ...]:
+    """Faults of the numbers in `claim`: not in the evidence, of another unit, or counting something else.
+
+    Args:
+        claim: the claim's text.
+        evidence: the passages that it is to follow from, joined.
+        entry: name or title of their source, whose digits may be repeated.
+    """
+    wanted = find_numbers(claim)
+    given = find_numbers(evidence, in_names=True)
+    titled = find_numbers(entry, in_names=True)
+    faults: list[Fault] = []
+    for number in wanted:
+        if any(_agree(number, other) for other in titled):
+            continue
+        fault = _fault_of(number, wanted, given, evidence)
+        if fault is not None:
+            faults.append(fault)
+    return tuple(faults) or _swapped(claim, wanted, evidence, given)
+
+
+def _fault_of(number: Number, wanted: Sequence[Number], given: Sequence[Number], evidence: str) -> Fault | None:
+    equal = [other for other in given if _agree(number, other)]
+    if equal:
+        return _counts_other(number, equal, given)
+    if number.value == 1 and re.search(r"\b(?:one|single|a)\b", evidence, re.IGNORECASE):
+        return None
+    rivals = [other for other in given if not any(_agree(claimed, other) for claimed in wanted)]
+    rival = next((other for other in rivals if _is_same_quantity(number, other)), None)
+    if rival is None:
+        return Fault(layer="numbers", verdict="not_found", reason=f'the evidence does not give "{number.text}".')
+    reason = f'the claim says "{number.text}" where the evidence says "{rival.text}".'
+    return Fault(layer="numbers", verdict="contradicted", reason=reason)
+
+
+def _is_same_quantity(number: Number, other: Number) -> bool:
+    if number.dimension and number.dimension == other.dimension:
+        return True
+    return bool(set(number.nouns) & set(other.nouns))
+
+
+def _agree(claimed: Number, given: Number) -> bool:
+    """True where the claimed number is borne out by the given one (policy.md 3)."""
+    ours, theirs = _comparable(claimed, given)
+    if ours is None or theirs is None:
+        return False
+    if ours == theirs:
+        return claimed.bound not in ("over", "under") or given.bound == claimed.bound
+    if claimed.bound == "about":
+        return (theirs / claimed.step).quantize(Decimal(1)) * claimed.step == ours
+    if claimed.bound in ("over", "at_least"):
+        return theirs > ours >= theirs * Decimal("0.9")
+    if claimed.bound in ("under", "at_most"):
+        return ours > theirs >= ours * Decimal("0.9")
+    return False
+
+
+def _comparable(claimed: Number, given: Number) -> tuple[Decimal | None, Decimal | None]:
+    """Both values in one unit, or None where their units differ. 98.91% and 0.9891 are the same."""
+    units = {claimed.dimension, given.dimension}
+    if len(units) == 1:
+        return claimed.value, given.value
+    if units == {"percent", ""}:
+        bare, percent = (claimed, given) if given.dimension == "percent" else (given, claimed)
+        if bare.value > 1:
+            return None, None
+        return (bare.value * 100, percent.value) if bare is claimed else (percent.value, bare.value * 100)
+    if "" in units and "points" not in units:
+        return _bare_value(claimed), _bare_value(given)
+    return None, None
+
+
+def _bare_value(number: Number) -> Decimal:
+    return number.value / _unit_factor(number) if number.dimension else number.value
+
+
+def _counts_other(number: Number, equal: Sequence[Number], given: Sequence[Number]) -> Fault | None:
+    """ "924 workers and 34 annotators" of "924 annotators and 34 workers": equal values, swapped in what they count."""
+    nouns = set(number.nouns)
+    if not nouns or any(nouns & set(other.nouns) or not other.nouns for other in equal):
+        return None
+    rival = next((other for other in given if other not in equal and set(number.nouns[:2]) & set(other.nouns)), None)
+    if rival is None:
+        return None
+    reason = f'"{number.text}" counts something else in the evidence, which says "{rival.text}" of that.'
+    return Fault(layer="numbers", verdict="contradicted", reason=reason)
+
+
+def _swapped(claim: str, wanted: Sequence[Number], evidence: str, given: Sequence[Number]) -> tuple[Fault, ...]:
+    """Two numbers in another order than in the evidence, while what they belong to stands in the same order."""
+    for first, second in zip(wanted, wanted[1:], strict=False):
+        equal = [[other for other in given if _agree(number, other)] for number in (first, second)]
+        if first.value == second.value or not all(equal) or equal[0][0].start < equal[1][-1].start:
+            continue
+        if all(set(number.nouns) & set(others[0].nouns) for number, others in zip((first, second), equal, strict=True)):
+            continue
+        owner = _stems_between(claim, 0, first.start)
+        other_owner = _stems_between(claim, first.end, second.start)
+        if _stand_in_order(evidence, owner - other_owner, other_owner - owner):
+            reason = f'"{first.text}" and "{second.text}" stand the other way round in the evidence.'
+            return (Fault(layer="numbers", verdict="contradicted", reason=reason),)
+    return ()
+
+
+def _stems_between(text: str, start: int, end: int) -> set[str]:
+    return {word.stem for word in split_words(text[start:end]) if word.is_content}
+
+
+def _stand_in_order(evidence: str, first: set[str], second: set[str]) -> bool:
+    words = split_words(evidence)
+    firsts = [word.start for word in words if word.stem in first]
+    seconds = [word.start for word in words if word.stem in second]
+    return bool(firsts and seconds) and min(firsts) < min(seconds)

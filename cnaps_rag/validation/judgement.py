@@ -1,0 +1,51 @@
+"""What the judge is asked and what it answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cnaps_rag.passages import PassageId
+from cnaps_rag.report import Citation, Layer, Verdict
+from cnaps_rag.sources import SourceId
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ClaimQuery:
+    """A claim to judge.
+
+    Attributes:
+        text: the claim, without markup.
+        subject: what it speaks of as known from where it stands (a heading, an item, a slot); None where unknown.
+        cited: passages that it says it rests on; None for a text that cites none by id.
+    """
+
+    text: str
+    subject: SourceId | None = None
+    cited: tuple[PassageId, ...] | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Judgement:
+    """Verdict on one claim, with the layer that decided it.
+
+    `score` is the verifier's probability of support, 0 to 1 (1.0 or 0.0 where a deterministic layer decided);
+    `evidence` supports the claim, or is the nearest passage where nothing does.
+    """
+
+    verdict: Verdict
+    layer: Layer
+    score: float
+    reason: str
+    evidence: tuple[Citation, ...]
+
+
+def accepted(layer: Layer, reason: str, evidence: tuple[Citation, ...], *, score: float = 1.0) -> Judgement:
+    """A supported claim."""
+    return Judgement(verdict="supported", layer=layer, score=score, reason=reason, evidence=evidence)
+
+
+def rejected(
+    verdict: Verdict, layer: Layer, reason: str, evidence: tuple[Citation, ...] = (), *, score: float = 0.0
+) -> Judgement:
+    """A claim that does not pass."""
+    return Judgement(verdict=verdict, layer=layer, score=score, reason=reason, evidence=evidence)

@@ -1,0 +1,211 @@
+"""Reading claims against windows of evidence: numbers, names and wording first, then the verifier, then attribution."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from numpy import float32
+from numpy.typing import NDArray
+
+from cnaps_rag.checks.attribution import handles_of, without_mentions
+from cnaps_rag.checks.faults import Fault
+from cnaps_rag.checks.language import is_english
+from cnaps_rag.checks.names import check_names
+from cnaps_rag.checks.numbers import check_numbers
+from cnaps_rag.checks.wording import check_wording
+from cnaps_rag.index import PassageIndex
+from cnaps_rag.passages import Passage
+from cnaps_rag.sources import QUESTION_ID, SourceId
+from cnaps_rag.validation.evidence import Window, nearest, passages_about, windows_around
+from cnaps_rag.validation.judgement import Judgement, accepted, rejected
+from cnaps_rag.verifier import Verifier
+from cnaps_rag.words import content_stems
+
+LIMIT_WINDOWS = 8
+"""Most windows of its own sources that one claim is held against: the pairs that the verifier scores."""
+
+LIMIT_OTHER_WINDOWS = 2
+"""Most windows of other sources that a claim is held against where its own do not support it."""
+
+# A claim that scores this near the threshold speaks of the same thing, so a fault contradicts it.
+_NEAR_THRESHOLD = 0.15
+
+# A window must support a claim about as well as any window whose wording it goes against.
+_MARGIN = 0.05
+
+_FRAME_STEMS = frozenset(
+    content_stems(
+        "paper study work article authors propose present introduce describe method approach show find argue report "
+        "investigate deal address title titled examine explore discuss consider concern deals about called supplied"
+    )
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reading:
+    """A claim that has to be read: what it speaks of (empty where unknown) and the passages it cites."""
+
+    claim: str
+    spoken: tuple[SourceId, ...]
+    cited: tuple[Passage, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Tried:
+    """A window that a claim is held against: the claim as put to it, the faults found, and the verifier's score."""
+
+    window: Window
+    claim: str
+    faults: tuple[Fault, ...]
+    score: float = 0.0
+
+
+class Reader:
+    """Reads claims against the passages of one index."""
+
+    def __init__(self, index: PassageIndex, verifier: Verifier) -> None:
+        self._index = index
+        self._verifier = verifier
+        self._request = index.passages.request
+
+    def read(self, readings: Sequence[Reading]) -> list[Judgement]:
+        """A judgement on each claim; the verifier is called twice for all of them.
+
+        Raises:
+            ServiceError: the encoder or the verifier failed.
+        """
+        if not readings:
+            return []
+        vectors = self._index.encoder.encode([self._put(reading, reading.spoken) for reading in readings])
+        own = self._score([self._windows(reading, vector) for reading, vector in zip(readings, vectors, strict=True)])
+        judgements = [self._judge_own(reading, tried) for reading, tried in zip(readings, own, strict=True)]
+        open_ = [
+            row
+            for row, found in enumerate(judgements)
+            if found.verdict == "not_found" and self._has_others(readings[row])
+        ]
+        other = self._score([self._other_windows(readings[row], vectors[row]) for row in open_])
+        for row, tried in zip(open_, other, strict=True):
+            judgements[row] = self._judge_other(readings[row], tried) or judgements[row]
+        return judgements
+
+    # Windows
+
+    def _put(self, reading: Reading, ids: Sequence[SourceId]) -> str:
+        """The claim as it is held against these sources: what it calls them is "it"."""
+        twins = {twin for source_id in ids for twin in self._request.twins(source_id)}
+        return without_mentions(reading.claim, self._request, twins)
+
+    def _windows(self, reading: Reading, vector: NDArray[float32]) -> list[_Tried]:
+        ids = reading.spoken or self._ids
+        passages = dict.fromkeys(passage for source_id in ids for passage in passages_about(self._index, source_id))
+        readable = [passage for passage in passages if _can_tell(passage)]
+        claim = self._put(reading, reading.spoken)
+        ranked = nearest(self._index, claim, vector, readable)
+        windows = windows_around(ranked, [p for p in reading.cited if p in readable], LIMIT_WINDOWS)
+        return [self._hold(reading, window, reading.spoken) for window in windows]
+
+    def _other_windows(self, reading: Reading, vector: NDArray[float32]) -> list[_Tried]:
+        own = {twin for source_id in reading.spoken for twin in self._request.twins(source_id)}
+        ids = [source_id for source_id in self._ids if source_id not in own]
+        passages = dict.fromkeys(passage for source_id in ids for passage in passages_about(self._index, source_id))
+        readable = [passage for passage in passages if _can_tell(passage) and passage.source_id not in own]
+        ranked = nearest(self._index, self._put(reading, reading.spoken), vector, readable)
+        windows = windows_around(ranked, (), LIMIT_OTHER_WINDOWS)
+        return [self._hold(reading, window, (*reading.spoken, window.source_id)) for window in windows]
+
+    def _hold(self, reading: Reading, window: Window, called: Sequence[SourceId]) -> _Tried:
+        """Checks a claim against one window; in `called` are the sources whose names in the claim are not in question."""
+        source = self._request.source(window.source_id)
+        claim = self._put(reading, (*called, window.source_id))
+        twins = self._request.twins(window.source_id)
+        titles = " ".join(self._request.source(twin).title for twin in twins) if source.kind != "question" else ""
+        handles = " ".join((*handles_of(source, self._request), titles)) if titles else ""
+        texts = [passage.text for passage in window.passages]
+        faults = (
+            *check_numbers(claim, window.text, entry=titles),
+            *check_names(claim, window.text, entry=handles, source_text=source.text),
+            *check_wording(claim, texts),
+        )
+        if window.is_entry and not _title_asserts(claim, titles):
+            reason = "a title that merely names it does not say it."
+            faults = (*faults, Fault(layer="names", verdict="not_found", reason=reason))
+        return _Tried(window, claim, faults)
+
+    def _score(self, tried: Sequence[Sequence[_Tried]]) -> list[list[_Tried]]:
+        pairs = [(one.window.text, one.claim) for row in tried for one in row]
+        scores = iter(self._verifier.score(pairs))
+        return [[_Tried(one.window, one.claim, one.faults, float(next(scores))) for one in row] for row in tried]
+
+    # Verdicts
+
+    def _judge_own(self, reading: Reading, tried: Sequence[_Tried]) -> Judgement:
+        if not tried:
+            return self._unread(reading)
+        threshold = self._verifier.threshold
+        rival = max((one.score for one in tried if _is_misworded(one)), default=0.0)
+        passing = [one for one in tried if one.score >= max(threshold, rival - _MARGIN) and not one.faults]
+        if passing:
+            best = min(passing, key=lambda one: (len(one.window.passages), -one.score))
+            reason = f"{_ids_of(best.window)} supports it."
+            return accepted("verifier", reason, best.window.citations, score=best.score)
+        best = max(tried, key=lambda one: (one.score, -len(one.faults)))
+        faults = sorted(best.faults, key=lambda fault: fault.verdict != "contradicted")
+        evidence = best.window.citations
+        if faults and best.score >= threshold - _NEAR_THRESHOLD:
+            return rejected(faults[0].verdict, faults[0].layer, faults[0].reason, evidence, score=0.0)
+        if faults and faults[0].layer in ("names", "numbers"):
+            return rejected("not_found", faults[0].layer, faults[0].reason, evidence, score=0.0)
+        if self._has_foreign(reading):
+            reason = "some of what may support it is not in English, so it could not be read."
+            return rejected("unchecked", "language", reason, evidence, score=best.score)
+        reason = f"no passage supports it; the nearest is {_ids_of(best.window)}."
+        return rejected("not_found", "verifier", reason, evidence, score=best.score)
+
+    def _judge_other(self, reading: Reading, tried: Sequence[_Tried]) -> Judgement | None:
+        passing = [one for one in tried if one.score >= self._verifier.threshold and not one.faults]
+        if not passing:
+            return None
+        best = max(passing, key=lambda one: one.score)
+        reason = f"{_ids_of(best.window)} says it, which does not speak of {', '.join(reading.spoken)}."
+        return rejected("misattributed", "attribution", reason, best.window.citations)
+
+    def _unread(self, reading: Reading) -> Judgement:
+        """No passage may speak of it: of a model, that is the rule and no accident."""
+        if self._has_foreign(reading):
+            return rejected("unchecked", "language", "what may support it is not in English, so it could not be read.")
+        reason = f"no supplied text speaks of {', '.join(reading.spoken) or 'it'}."
+        return rejected("not_found", "attribution", reason)
+
+    def _has_others(self, reading: Reading) -> bool:
+        return bool(reading.spoken) and QUESTION_ID not in reading.spoken
+
+    def _has_foreign(self, reading: Reading) -> bool:
+        passages = [passage for source_id in reading.spoken for passage in passages_about(self._index, source_id)]
+        return any(not is_english(passage.text) for passage in passages)
+
+    @cached_property
+    def _ids(self) -> tuple[SourceId, ...]:
+        return tuple(source.id for source in self._request.sources)
+
+
+def _can_tell(passage: Passage) -> bool:
+    """A question that a paper raises asserts nothing, and what is not in English is not read."""
+    asks = passage.field == "summary" and passage.text.rstrip("\"'”’) ").endswith("?")
+    return not asks and is_english(passage.text)
+
+
+def _is_misworded(tried: _Tried) -> bool:
+    return any(fault.layer == "wording" for fault in tried.faults)
+
+
+def _ids_of(window: Window) -> str:
+    return ", ".join(passage.id for passage in window.passages)
+
+
+def _title_asserts(claim: str, title: str) -> bool:
+    """True where every content word of the claim stands in the title, but for those that say "the paper is about"."""
+    stems = {stem for stem in content_stems(claim) if stem not in _FRAME_STEMS}
+    return bool(stems) and stems <= set(content_stems(title))
