@@ -188,6 +188,7 @@ class _SectionReader:
         self._summary: list[str] | None = None  # the open summary's lines
         self._summary_emphasis = ""  # what still closes a line such as "**Summary: ...**"
         self._stray_was_told = False
+        self._unknown_heading: tuple[int, str] | None = None
 
     def read_line(self, number: int, line: str) -> None:
         if self._starts_section(number, line):
@@ -202,6 +203,8 @@ class _SectionReader:
             self._summary.append(line)
         elif line.strip() and self._section is not None:
             self._warn_of_stray(number, line)
+        elif line.lstrip().startswith("#"):
+            self._unknown_heading = (number, line)
 
     def close_entry(self) -> None:
         """Ends the open summary, if any; what follows belongs to no field until one starts."""
@@ -242,16 +245,21 @@ class _SectionReader:
 
     def _open_entry(self, number: int, name: str) -> None:
         if self._section is None:
-            raise RequestError(
-                f'The entry "{shorten(name)}" stands before any section heading.',
-                remedy=f'Put "{MODELS_HEADING}" or "{PAPERS_HEADING}" on a line above it.',
-                line=number,
-            )
+            raise self._before_heading(number, name)
         if read_text(name) is None:
             raise RequestError("This entry has no name.", remedy='Write the name or title after "Model:".', line=number)
         self.close_entry()
         self._entry, self._stray_was_told = ReadEntry(line=number, fields={"name": name}), False
         self.entries[self._section].append(self._entry)
+
+    def _before_heading(self, number: int, name: str) -> RequestError:
+        if self._unknown_heading is not None:
+            return _unknown_heading(*self._unknown_heading)
+        return RequestError(
+            f'The entry "{shorten(name)}" stands before any section heading.',
+            remedy=f'Put "{MODELS_HEADING}" or "{PAPERS_HEADING}" on a line above it.',
+            line=number,
+        )
 
     def _warn_of_stray(self, number: int, line: str) -> None:
         match = _UNKNOWN_FIELD.match(line)
@@ -306,13 +314,20 @@ def _no_question(lines: list[str], first_heading: int) -> RequestError:
 
 def _no_heading(lines: list[str], after: int) -> RequestError:
     hashed = next((index for index in range(after, len(lines)) if lines[index].lstrip().startswith("#")), None)
-    finding = "The text ends before any section of models or papers."
     if hashed is not None:
-        finding = f'No known section heading was found; this line reads "{shorten(lines[hashed])}".'
+        return _unknown_heading(hashed + 1, lines[hashed])
     return RequestError(
-        finding,
+        "The text ends before any section of models or papers.",
         remedy=f'List the sources under "{MODELS_HEADING}" and "{PAPERS_HEADING}", in these words.',
-        line=hashed + 1 if hashed is not None else len(lines),
+        line=len(lines),
+    )
+
+
+def _unknown_heading(number: int, line: str) -> RequestError:
+    return RequestError(
+        f'"{shorten(line)}" is no known section heading.',
+        remedy=f'List the sources under "{MODELS_HEADING}" and "{PAPERS_HEADING}", in these words.',
+        line=number,
     )
 
 
