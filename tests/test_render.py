@@ -71,6 +71,9 @@ def literal_text(tokens: Sequence[Token]) -> str:
         pytest.param("12.5 a", "12.5 a", id="a number"),
         pytest.param("> a", "\\> a", id="a quote"),
         pytest.param("[x] a", "\\[x] a", id="a task"),
+        pytest.param("at https://a.edu/~b/c_/d.", "at <https://a.edu/~b/c_/d>.", id="a link with active characters"),
+        pytest.param("*at* https://a.edu/b_c.", "\\*at\\* https://a.edu/b_c.", id="a link without them"),
+        pytest.param("at a.edu/~b/c.", "at a.edu/~b/c.", id="a link that has no scheme"),
     ],
 )
 def test_escape_markdown_writes_no_more_backslashes_than_needed(text: str, escaped: str) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from cnaps_rag.links import FoundLink, find_links
+
 # CommonMark 0.31, sections 2.4 (escapes), 2.5 (entities), 4.1-4.5, 5.2 (block starts), 6.1-6.6 (inlines); GFM 5.3, 6.5.
 _INLINE = re.compile(
     r"\\|`+|\*+|_+|~+|\[|\]|#+|<(?=[A-Za-z/!?])|&(?=(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]*);)"
@@ -23,15 +25,32 @@ def escape_markdown(text: str, *, before: str, after: str) -> str:
     """
     framed = f"{before}{text}{after}"
     places = {
-        at
+        at - 1
         for run in _INLINE.finditer(framed, 1, 1 + len(text))
         if _acts(framed, run.start(), run.end())
         for at in range(run.start(), run.end())
     }
     start = _BLOCK_START.match(text) if before == "\n" else None
     if start is not None:
-        places.add(1 + max(start.end("number"), 0))
-    return "".join(f"\\{framed[at]}" if at in places else framed[at] for at in range(1, 1 + len(text)))
+        places.add(max(start.end("number"), 0))
+    pieces = [f"\\{character}" if at in places else character for at, character in enumerate(text)]
+    for link in find_links(text) if places and "/" in text else ():
+        if any(at in places for at in range(link.start, link.end)):
+            _keep_link(pieces, text, link)
+    return "".join(pieces)
+
+
+def _keep_link(pieces: list[str], text: str, link: FoundLink) -> None:
+    """No backslash within a link, which would be another one then: angle brackets keep it from acting."""
+    pieces[link.start : link.end] = text[link.start : link.end]
+    if is_web_address(link.text):
+        pieces[link.start] = f"<{pieces[link.start]}"
+        pieces[link.end - 1] = f"{pieces[link.end - 1]}>"
+
+
+def is_web_address(link: str) -> bool:
+    """True for a link that a reader's program can follow as it stands: ``http://`` or ``https://`` before it."""
+    return link.lower().startswith(("http://", "https://"))
 
 
 def _acts(framed: str, start: int, end: int) -> bool:

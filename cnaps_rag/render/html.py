@@ -16,6 +16,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cnaps_rag.render.escape import is_web_address
 from cnaps_rag.render.layout import (
     AnswerBody,
     Block,
@@ -24,7 +25,6 @@ from cnaps_rag.render.layout import (
     Statement,
     Words,
     build_layout,
-    is_web_address,
     links_line,
     shown_line,
 )

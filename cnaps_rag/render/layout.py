@@ -107,11 +107,6 @@ def links_line(source: Source) -> tuple[Run, ...]:
     return tuple(runs)
 
 
-def is_web_address(link: str) -> bool:
-    """True for a link that a reader's program can follow as it stands: ``http://`` or ``https://`` before it."""
-    return link.lower().startswith(("http://", "https://"))
-
-
 class _Layout:
     def __init__(self, body: AnswerBody) -> None:
         self._body = body

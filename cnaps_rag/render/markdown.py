@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cnaps_rag.render import phrases
-from cnaps_rag.render.escape import escape_markdown
+from cnaps_rag.render.escape import escape_markdown, is_web_address
 from cnaps_rag.render.layout import (
     AnswerBody,
     Block,
@@ -16,7 +16,6 @@ from cnaps_rag.render.layout import (
     Words,
     build_layout,
     field_label,
-    is_web_address,
     quoted,
     shown_line,
 )
