@@ -15,12 +15,11 @@ _POINTS_BACK = re.compile(
 )
 _POINTS_BACK_INSIDE = re.compile(
     r"^(?:to|by|in|with|for|under|among|despite|given|through) (?:\w+ ){0,3}?(?:this|these|those|such|the above)\b"
-    r"(?! (?:paper|work|study|survey|article|report)\b)|\b(?:the )?(?:above|aforementioned) \w+|"
-    r"\b(?:this|these|those|such) (?:\w+ )?(?:situation|problem|issue|challenge|limitation|gap|drawback|concern|"
-    r"shortcoming|phenomenon|difficult)\w*",
+    r"(?! (?:paper|work|study|survey|article|report)\b)|\b(?:the )?(?:above|aforementioned) \w+|\bthese \w+|"
+    r"\b(?:this|such) (?:\w+ )?(?:situation|problem|issue|challenge|limitation|gap|drawback|concern|shortcoming|"
+    r"phenomenon|difficult|task|setting|approach|method|technique|strategy|framework|mechanism|paradigm|finding|result)\w*",
     re.IGNORECASE,
 )
-
 _GOES_ON = re.compile(
     r"\W*(?:moreover|furthermore|additionally|besides|also|in addition|meanwhile|then|next|second(?:ly)?|third(?:ly)?|"
     r"finally|lastly)\b",

@@ -12,6 +12,8 @@ POINTING_BACK = [
     ("To address these challenges, we introduce QAGCF.", True),
     ("To tackle this, we propose a loss.", True),
     ("The MusiCorpus dataset aims to remedy this situation.", True),
+    ("We analyse how the performance on these datasets differs.", True),
+    ("We show that this approach enlarges images.", True),
     ("The former is faster.", True),
     ("Finally, we train a network.", True),
     ("This paper proposes a network.", False),
