@@ -228,6 +228,13 @@ def test_the_answer_leads_with_the_fit_of_each_model(verdict: str, said: str) ->
     assert render_markdown(body).text.startswith(f"{said}\n\n## 1. Task\n")
 
 
+def test_the_lead_says_where_no_statement_on_a_model_s_fit_passed() -> None:
+    body = seed_body()
+    body = replace(body, fit=replace(body.fit, models=()))
+    said = "No statement about the fit of SISR-Any-LIIF-EDSR passed the checks."
+    assert render_markdown(body).text.startswith(f"{said}\n\n## 1. Task\n")
+
+
 def test_papers_not_used_are_listed_once_with_their_reason() -> None:
     request = AnswerRequest(
         question="Why?",
@@ -286,9 +293,6 @@ def test_a_claim_that_did_not_pass_is_marked_in_every_rendering_and_has_no_footn
     [
         pytest.param(f"{phrases.LLM_FAILED}: 503 from https://evil.example/", f"{phrases.LLM_FAILED}.", id="an error"),
         pytest.param(f"{phrases.LEFT_OUT}.", f"{phrases.LEFT_OUT}.", id="a fixed note"),
-        pytest.param(
-            "No statement about LIIF passed the checks.", "No statement about LIIF passed the checks.", id="fit"
-        ),
         pytest.param("see https://evil.example/", None, id="anything else"),
     ],
 )

@@ -113,7 +113,9 @@ class _Layout:
         self._request = body.passages.request
 
     def blocks(self) -> Iterator[Block]:
-        yield from (self._fit(fit) for fit in self._body.fit.models)
+        fit_by_id = {fit.source_id: fit for fit in self._body.fit.models}
+        models = (source for source in self._request.sources if source.kind == "model")
+        yield from (self._fit(model.id, fit_by_id.get(model.id)) for model in models)
         for section in self._body.sections:
             yield Block("heading", (Words(f"{section.number}. {section.title}"),), level=2)
             yield from {1: self._task, 2: self._workflow, 3: self._papers}[section.number](section)
@@ -122,10 +124,13 @@ class _Layout:
 
     # The lead: the fit of each model
 
-    def _fit(self, fit: ModelFit) -> Block:
+    def _fit(self, model_id: SourceId, fit: ModelFit | None) -> Block:
+        """Paragraph on one model; without a fit, no statement on it has passed the checks."""
+        name = self._title(model_id)
+        if fit is None:
+            return Block("paragraph", (Words(phrases.no_fit_passed(name)),))
         if fit.verdict == "not_told":
-            name = self._title(fit.source_id)
-            absence = Statement(text=phrases.fit_not_told(name), kind="absence", subject=fit.source_id)
+            absence = Statement(text=phrases.fit_not_told(name), kind="absence", subject=model_id)
             return Block("paragraph", (absence,))
         judgement = phrases.FITS if fit.verdict == "fits" else phrases.DOES_NOT_FIT
         return Block("paragraph", _spaced((*self._fit_statements(fit), Words(judgement))))

@@ -49,6 +49,11 @@ def fit_not_told(name: str) -> str:
     return f"The supplied sources do not say that {name} does what the question asks."
 
 
+def no_fit_passed(name: str) -> str:
+    """What is said of a model on whose fit no statement passed the checks."""
+    return f"No statement about the fit of {name} passed the checks."
+
+
 def none_passed(slot: SlotName, name: str) -> str:
     """What is said of a slot that the checks have emptied while the sources may still tell of it."""
     return f"No statement about {_TOPICS[slot].replace('{name}', name)} passed the checks."
@@ -66,8 +71,6 @@ def closest_sentence(quote: str) -> str:
 
 def shown_note(note: str) -> str | None:
     """What of `note` is shown: its fixed first sentence; None where it is kept for programs alone."""
-    if note.startswith("No statement about ") and note.endswith(" passed the checks."):
-        return note
     return next((f"{fixed}." for fixed in NOTES if note.startswith(fixed)), None)
 
 

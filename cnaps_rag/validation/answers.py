@@ -158,11 +158,9 @@ def _with_fit_open(fit: Fit, claim: RenderedClaim) -> Fit:
 
 
 def _without_fit(body: AnswerBody, claim: RenderedClaim) -> AnswerBody:
-    """`body` that says nothing of a model's fit but that no statement on it passed."""
+    """`body` without a judgement on the model's fit; it then says that no statement on it passed."""
     models = tuple(model for model in body.fit.models if model.source_id != claim.subject)
-    name = body.passages.request.source(claim.subject).title
-    note = f"No statement about {name} passed the checks."
-    return replace(body, fit=replace(body.fit, models=models), notes=(*body.notes, note))
+    return replace(body, fit=replace(body.fit, models=models))
 
 
 def _without_reason(body: AnswerBody, claim: RenderedClaim) -> AnswerBody:
