@@ -27,7 +27,7 @@ LEAST_CLAIMS: dict[SlotName, int] = {"task": 1, "input": 0, "processing": 0, "ou
 """Fewest claims of one slot: a question always tells what is asked, and a paper that bears on it tells something. A
 weak LLM that may leave every slot empty does (seen with 1.5B parameters); what it invents instead is rejected."""
 
-LIMIT_EVIDENCE = 3
+LIMIT_EVIDENCE = 2
 """Most ids of one claim: policy.md lets "a few passages read together" support it, and weak LLMs cite all they see."""
 
 LIMIT_ENUM_VALUES = 1_000
@@ -154,8 +154,8 @@ def _telling(passages: list[Passage]) -> tuple[PassageId, ...]:
 def schema_of(form: tuple[SlotForm, ...]) -> dict[str, Any]:
     """JSON schema of a reply to `form`: one property a slot that is asked, each with its own enum of evidence ids.
 
-    All properties required and none additional, as OpenAI's strict mode wants. Evidence stands before the text, so
-    that an LLM chooses what to cite before it writes. No ``maxLength``: it cuts sentences in mid-word.
+    All properties required and none additional, as OpenAI's strict mode wants. The text stands before its evidence: a
+    weak LLM that must cite first cites the first sentences there are. No ``maxLength``: it cuts in mid-word.
     """
     asked = [slot for slot in form if slot.evidence_ids]
     # Past the servers' limit a request with free ids is better than none: ids are checked after the reply all the same.
@@ -173,7 +173,7 @@ def _slot_schema(slot: SlotForm, *, has_enums: bool) -> dict[str, Any]:
         "maxItems": min(LIMIT_EVIDENCE, len(slot.evidence_ids)),
     }
     limit_claims = slot.limit_claims or LIMIT_CLAIMS[slot.name]
-    claim = _object_schema({"evidence": evidence, "text": {"type": "string"}})
+    claim = _object_schema({"text": {"type": "string"}, "evidence": evidence})
     return {"type": "array", "items": claim, "minItems": LEAST_CLAIMS[slot.name], "maxItems": limit_claims}
 
 

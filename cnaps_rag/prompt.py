@@ -19,7 +19,7 @@ from importlib.resources.abc import Traversable
 from string import Template
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
-from cnaps_rag.draft import Brief, SlotForm, SlotName, plan_form, schema_of
+from cnaps_rag.draft import MODEL_SLOTS, Brief, SlotForm, SlotName, plan_form, schema_of
 from cnaps_rag.errors import RequestError
 from cnaps_rag.fit import named_models
 from cnaps_rag.passages import Passage, PassageId
@@ -97,7 +97,7 @@ def _fit_budget(
     limit_tokens = settings.prompt_limit_tokens
     ranked = _rank(brief, always)
     if rejected:
-        asked = _form_of(rejected, plan_form(brief, [*always, *ranked]))
+        asked = _form_of(rejected, _ask_once(plan_form(brief, [*always, *ranked])))
         if not asked:
             raise ValueError("no rejected claim belongs to a slot that can be asked again")
         wanted = {passage_id for slot in asked for passage_id in slot.evidence_ids}
@@ -164,7 +164,7 @@ def _build(
     rejected: tuple[RejectedClaim, ...],
 ) -> Prompt:
     passages = [passage for passage in brief.passages.all if passage.id in shown]
-    form = plan_form(brief, shown)
+    form = _ask_once(plan_form(brief, shown))
     if rejected:
         form = _form_of(rejected, form)
     asked = [slot for slot in form if slot.evidence_ids]
@@ -195,6 +195,16 @@ def _build(
 
 _MESSAGE_TOKENS, _CHAT_TOKENS = 4, 3
 """Tokens that chat templates add to a message and to the whole (OpenAI cookbook, "How to count tokens")."""
+
+
+def _ask_once(form: tuple[SlotForm, ...]) -> tuple[SlotForm, ...]:
+    """`form` with what only the question can tell, the user's start and goal, asked at the first model alone."""
+    seen, once = set[tuple[SlotName, tuple[PassageId, ...]]](), list[SlotForm]()
+    for slot in form:
+        is_repeated = slot.name in MODEL_SLOTS and (slot.name, slot.evidence_ids) in seen
+        once.append(replace(slot, evidence_ids=()) if is_repeated else slot)
+        seen.add((slot.name, slot.evidence_ids))
+    return tuple(once)
 
 
 def _form_of(rejected: tuple[RejectedClaim, ...], form: tuple[SlotForm, ...]) -> tuple[SlotForm, ...]:
@@ -330,10 +340,14 @@ _loading = threading.Lock()
 
 def _encoding() -> Encoding | None:
     with _loading:
-        return load_encoding(files("cnaps_rag.models").joinpath("tiktoken", "cl100k_base.tiktoken"))
+        return _shipped_encoding()
 
 
 @cache
+def _shipped_encoding() -> Encoding | None:
+    return load_encoding(files("cnaps_rag.models").joinpath("tiktoken", "cl100k_base.tiktoken"))
+
+
 def load_encoding(file: Traversable) -> Encoding | None:
     """The vocabulary in `file`, or None where it is absent or not the one it should be.
 

@@ -136,11 +136,11 @@ def test_schema_is_one_that_strict_servers_take() -> None:
     assert not {"maxLength", "uniqueItems", "format", "$ref"} & set(json.dumps(schema).replace('"', " ").split())
 
 
-def test_schema_gives_each_slot_its_own_enum_and_evidence_before_text() -> None:
+def test_schema_gives_each_slot_its_own_enum_and_the_text_before_its_evidence() -> None:
     claims = schema_of(FORM)["properties"]["P1"]
     claim = claims["items"]
     assert claim["properties"]["evidence"]["items"]["enum"] == ["P1.0", "P1.1", "P1.2"]
-    assert list(claim["properties"]) == ["evidence", "text"]
+    assert list(claim["properties"]) == ["text", "evidence"]
     assert (claims["minItems"], claims["maxItems"]) == (1, 3)
     assert claim["properties"]["evidence"]["minItems"] == 1
 

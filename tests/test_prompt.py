@@ -97,6 +97,13 @@ def test_every_slot_that_is_asked_is_explained_with_its_ids() -> None:
     assert list(prompt.schema["properties"]) == [slot.key for slot in prompt.form if slot.evidence_ids]
 
 
+def test_what_only_the_question_tells_is_asked_once() -> None:
+    models = tuple(RecommendedModel(name=name) for name in ("Foo", "Bar", "Baz"))
+    prompt = build_prompt(brief_of(AnswerRequest(question="How?", models=models, papers=())), Settings())
+    assert list(prompt.schema["properties"]) == ["task", "M1_input", "M1_output"]
+    assert len(prompt.form) == 10
+
+
 def test_no_link_stands_in_a_prompt() -> None:
     assert "http" not in user_text(build_prompt(seed(1), Settings()))
 
