@@ -203,6 +203,9 @@ SUBJECTS: dict[str, tuple[str, list[tuple[str, str | None]]]] = {
     ),
     "own naming under another's heading": ("### LIIF\n\nFeatSharp upsamples.", [("FeatSharp upsamples.", "P1")]),
     "label": ("### LIIF\n\n- **Input:** a photo", [("Input: a photo", "M1")]),
+    "step of the workflow": ("## 2. Workflow\n\nInput: a photo", [("Input: a photo", "M1")]),
+    "arrow": ("## 2. Workflow\n\nphoto → sharp photo", [("photo → sharp photo", "M1")]),
+    "summary of all": ("**FeatSharp**\n\n## Summary\n\nNoise goes.", [("Noise goes.", None)]),
     "label above": ("### LIIF\n\n- **Input:**\n  - a photo", [("Input: a photo", "M1")]),
     "row": (
         "| Model | Gives |\n|---|---|\n| LIIF | images |\n| FeatSharp | maps |",

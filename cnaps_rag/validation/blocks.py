@@ -167,7 +167,7 @@ class _Scanner:
 
     def _code(self, start: int, end: int) -> Iterator[Block]:
         visible = self._whole.edit((), start, end)
-        if any(character.isalnum() or character == LINK for character in visible.text):
+        if _has_words(visible.text):
             yield Block("code", 0, (visible,))
 
     def _is_row(self, content: str) -> bool:
@@ -185,11 +185,15 @@ class _Scanner:
         at = line.start
         for end in [*(match.start() for match in _CELL_END.finditer(self._text, line.start, line.end)), line.end]:
             raw = self._whole.edit((), at, end)
+            if not _has_words(raw.text):
+                cells.append(raw)
+                at = end + 1
+                continue
             cells.append(
                 join_visible(part for block in split_markup(raw, "text", 0, self._marks) for part in block.parts)
             )
             at = end + 1
-        if not is_rule and any(any(map(str.isalnum, cell.text)) or LINK in cell.text for cell in cells):
+        if not is_rule and any(_has_words(cell.text) for cell in cells):
             yield Block("header" if is_header else "row", 0, _without_edges(cells))
 
     def _strip_marks(self, start: int, end: int) -> _Line:
@@ -237,6 +241,10 @@ def _joined(whole: Visible, lines: list[tuple[int, int]]) -> Visible:
     """Lines with what lies between them, marks of quotes and the like, as one line end each."""
     gaps = [(end, start, "\n") for (_, end), (start, _) in itertools.pairwise(lines)]
     return whole.edit(gaps, lines[0][0], lines[-1][1])
+
+
+def _has_words(text: str) -> bool:
+    return any(character.isalnum() or character == LINK for character in text)
 
 
 def _end_of(pattern: re.Pattern[str], text: str, start: int, end: int) -> int:

@@ -17,6 +17,7 @@ from cnaps_rag.validation.blocks import split_blocks
 from cnaps_rag.validation.markup import Block
 from cnaps_rag.validation.predicates import (
     asserts,
+    has_predicate,
     is_bare_question,
     is_label,
     phrase_reason,
@@ -188,8 +189,20 @@ class _Splitter:
             is_inside = place < len(kept) and kept[place][0] < cut
             if cut > 0 and not is_inside and not _GOES_ON.search(visible.text[max(0, cut - 4) : cut + 1]):
                 starts.append(cut)
+        if (label_end := self._label_end(visible.text[: starts[1] if len(starts) > 1 else None])) > 0:
+            starts.insert(1, label_end)
         for start, end in zip(starts, [*starts[1:], len(visible.text)], strict=True):
             yield visible.edit((), start, end)
+
+    def _label_end(self, text: str) -> int:
+        """Where a sentence of its own begins behind a label ("Input: The user says …"); 0 where there is none."""
+        label = _LABEL.match(text[:LIMIT_CLAIM_CHARS])
+        if label is None or not is_label(label.group()):
+            return 0
+        rest = text[label.end() : LIMIT_CLAIM_CHARS]
+        names = find_names(rest, self._request)
+        begins_own = _BEGINS_SENTENCE.match(rest) is not None or bool(names and names[0].start == 0)
+        return label.end() if begins_own and has_predicate(without_names(rest, names)) else 0
 
     def _read_statement(self, visible: Visible) -> Iterator[TextClaim]:
         claim = self._claim(visible)
@@ -218,7 +231,7 @@ class _Splitter:
             if not self._is_named_otherwise(bare, names):
                 return _none(claim, "a name or label alone")
             return claim
-        if reason := phrase_reason(text):
+        if reason := phrase_reason(text) or phrase_reason(claim.plain):
             return _none(claim, reason)
         if text.rstrip(" \"'”’*)").endswith(("?", "？", "؟")) and is_bare_question(text, self._request.question):
             return _none(claim, "a question that names no source")
@@ -337,6 +350,8 @@ class _Splitter:
         return "".join(pieces)
 
 
+_LABEL = re.compile(r"\s*[^\W\d_][\w ]{0,24}:\s+")
+_BEGINS_SENTENCE = re.compile(r"(?:the|this|these|it|its|they|no|users?|you)\b", re.IGNORECASE)
 _LINE_LEVEL = 7  # a line that stands as a heading ranks below all headings
 _KIND = re.compile(r"\b(?:recommended|models?|papers?)\b", re.IGNORECASE)
 _QUOTED = re.compile(r"\"[^\"]{1,1000}\"|“[^“”]{1,1000}”|«[^«»]{1,1000}»|「[^「」]{1,1000}」")
@@ -350,10 +365,11 @@ NOTE = re.compile(
 
 
 def _link_spans(text: str) -> tuple[tuple[int, int], ...]:
-    """Spans of the links in `text`, without the words of their texts."""
+    """Spans of the links in `text`; those that hold words beside the link (a tag, an image) are left to be read."""
     spans: list[tuple[int, int]] = []
-    for link in sorted(find_links(text), key=lambda link: (link.start, -link.end)):
-        if link.end > link.start >= (spans[-1][1] if spans else 0):
+    for link in find_links(text):
+        is_bare = link.text[0] not in "<[!" and any(map(str.isalnum, link.text))
+        if is_bare and link.start >= (spans[-1][1] if spans else 0):
             spans.append((link.start, link.end))
     return tuple(spans)
 

@@ -29,6 +29,7 @@ _POINTS_BACK = re.compile(
     r"framework|algorithm|architecture|study|work|tool|dataset|database|benchmark|former|latter))\b",
     re.IGNORECASE,
 )
+_STEP = re.compile(r"^\W*(?:model\s+)?(?:inputs?|outputs?|process(?:ing)?)\s*:|\s(?:→|⇒|➜|➔|⟶|=>|-+>)\s", re.IGNORECASE)
 _THE_MODEL = re.compile(r"\bthe model\b", re.IGNORECASE)
 
 
@@ -101,8 +102,8 @@ class Context:
     """Where in a text the reader is: the headings and items above, and what was named last."""
 
     request: AnswerRequest
-    _headings: list[_Place] = field(default_factory=list)
-    _items: list[_Place] = field(default_factory=list)
+    _headings: list[_Place] = field(default_factory=list[_Place])
+    _items: list[_Place] = field(default_factory=list[_Place])
     _last: SourceId | None = None
 
     @property
@@ -118,12 +119,12 @@ class Context:
 
     def enter_heading(self, level: int, subject: SourceId | None, text: str) -> None:
         """A heading, or a line that stands as one: ends the parts above it that it does not belong to."""
-        left = [place for place in self._headings if place.level >= level]
+        beside = [place.subject for place in self._headings if place.level == level and place.subject]
         self._headings = [place for place in self._headings if place.level < level]
         self._items = []
         is_part = set(words_of(text)) <= _PARTS
-        if subject is None and is_part:
-            subject = next((place.subject for place in left if place.subject), None)
+        if subject is None and is_part and beside:
+            subject = beside[-1]
         label = text.strip(" :*") if is_part and NAME not in text else ""
         self._headings.append(_Place(level, subject, label))
         self._last = subject or self._last
@@ -155,5 +156,12 @@ class Context:
             return QUESTION_ID
         if _POINTS_BACK.match(text) and self._last is not None:
             return self._last
-        is_sole = len(self.request.models) == 1 and _THE_MODEL.search(text) is not None
-        return SourceId("M1") if is_sole and self.above is None else self.above
+        if self.above is None and self.request.models and self._is_of_a_model(text):
+            # With several models the claim is about each of them, so it has to hold for the first.
+            return SourceId("M1")
+        return self.above
+
+    def _is_of_a_model(self, text: str) -> bool:
+        """True for a step of the workflow, and for "the model" where there is only one."""
+        is_step = _STEP.search(text) is not None or _STEP.match(f"{self.label}:") is not None
+        return is_step or (len(self.request.models) == 1 and _THE_MODEL.search(text) is not None)

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 
 from cnaps_rag.checks.links import check_links
 from cnaps_rag.report import ClaimFinding, LinkFinding, Report
-from cnaps_rag.request import AnswerRequest
 from cnaps_rag.validation.entries import check_entry, finding
 from cnaps_rag.validation.judge import ClaimJudge, ClaimQuery, Judgement
 from cnaps_rag.validation.split import TextClaim, split_claims
@@ -18,34 +17,13 @@ LIMIT_CLAIMS = 2_000
 def judge_text(text: str, judge: ClaimJudge) -> Report:
     """All findings on `text`, in the order of their offsets."""
     passages = judge.index.passages
-    links = find_link_findings(text, passages.request)
+    links = check_links(text, passages.request.owners)
     claims = split_claims(text, passages.request)
     decided = [
         check_entry(claim, within, passages) for claim, within in zip(claims, _within(claims, links), strict=True)
     ]
     judged = iter(_judge([claim for claim, found in zip(claims, decided, strict=True) if found is None], judge))
     return Report(links=links, claims=tuple(next(judged) if found is None else found for found in decided))
-
-
-def find_link_findings(text: str, request: AnswerRequest) -> tuple[LinkFinding, ...]:
-    """Finding on every link-like span of `text`, in the order of their offsets."""
-    found = check_links(text, request.owners)
-    return tuple(
-        sorted(
-            (
-                LinkFinding(
-                    text=link.text,
-                    start=link.start,
-                    end=link.end,
-                    verdict=link.verdict,
-                    reason=link.reason,
-                    source_ids=link.source_ids,
-                )
-                for link in found
-            ),
-            key=lambda link: (link.start, link.end),
-        )
-    )
 
 
 def _within(claims: Sequence[TextClaim], links: Sequence[LinkFinding]) -> Iterator[Sequence[LinkFinding]]:
