@@ -8,6 +8,8 @@ Read the modules in this order; each imports only earlier ones:
 - `sources`: one supplied model or paper
 - `request`: text or JSON → `AnswerRequest`, and back
 - `sentences`: any text → its sentences as exact offsets
+- `words`: words of a text with offsets and stems
+- `discourse`: sentences that lean on the one before them
 - `passages`: sentences of the sources, each with an id
 - `encoder`: texts → unit vectors
 - `index`: `PassageIndex`: passages → hits
@@ -26,3 +28,43 @@ Read the modules in this order; each imports only earlier ones:
 - `cli`: the command line
 """
 
+from cnaps_rag.answer import Answer
+from cnaps_rag.errors import (
+    BadDraftError,
+    CnapsRagError,
+    RequestError,
+    ServiceError,
+    ServiceUnavailableError,
+    SourceError,
+    UntraceableError,
+)
+from cnaps_rag.pipeline import Answerer
+from cnaps_rag.report import Citation, ClaimFinding, LinkFinding, Report
+from cnaps_rag.request import AnswerRequest
+from cnaps_rag.settings import Settings
+from cnaps_rag.sources import RecommendedModel, RelatedPaper
+from cnaps_rag.validation import avalidate, validate
+from cnaps_rag.verifier import ClaimVerifier
+
+__all__ = [
+    "Answer",
+    "AnswerRequest",
+    "Answerer",
+    "BadDraftError",
+    "Citation",
+    "ClaimFinding",
+    "ClaimVerifier",
+    "CnapsRagError",
+    "LinkFinding",
+    "RecommendedModel",
+    "RelatedPaper",
+    "Report",
+    "RequestError",
+    "ServiceError",
+    "ServiceUnavailableError",
+    "Settings",
+    "SourceError",
+    "UntraceableError",
+    "avalidate",
+    "validate",
+]

@@ -17,7 +17,7 @@ from cnaps_rag.llm import LLM, Reply, Usage
 from cnaps_rag.pipeline.repair import JudgedSlot, LLMCall, Repaired, judge_slots, repair
 from cnaps_rag.pipeline.sections import SlotKey, SlotSources, build_sections
 from cnaps_rag.prompt import Prompt, build_prompt
-from cnaps_rag.render.phrases import not_told
+from cnaps_rag.render.phrases import LEFT_OUT, LLM_FAILED, not_told
 from cnaps_rag.request import AnswerRequest
 from cnaps_rag.settings import Settings
 from cnaps_rag.validation import judge_draft, load_index, load_judge, make_answer
@@ -147,8 +147,8 @@ class Answerer:
         except ServiceError as error:
             if self.settings.on_llm_failure == "raise":
                 raise
-            note = f"The LLM failed, so the answer was drafted without it: {error}"
-            return _Drafted(draft=ExtractiveDrafter().draft(brief), usage=Usage(), notes=(note,))
+            note = f"{LLM_FAILED}: {error}"
+            return _Drafted(draft=ExtractiveDrafter().draft(brief), usage=error.usage or Usage(), notes=(note,))
 
     def _draft_by_llm(self, brief: Brief) -> Generator[LLMCall, Reply, _Drafted]:
         prompt = build_prompt(brief, self.settings)
@@ -156,10 +156,13 @@ class Answerer:
             reply = yield LLMCall(prompt=prompt, deadline_s=self.settings.llm_timeout_s)
             draft, usage = parse_draft(reply.text, prompt.form, reply.llm), reply.usage
         except BadDraftError as error:
-            draft, usage = parse_draft(error.partial_text, prompt.form, self.settings.llm or ""), error.usage
+            # A reply that broke off may still hold whole claims; without any, it is a failure like others.
+            draft = parse_draft(error.partial_text, prompt.form, self.settings.llm or "")
+            usage = error.usage or Usage()
             if not any(slot.claims for slot in draft.slots):
                 raise
-        return _Drafted(draft=draft, usage=usage, prompt_sha256=prompt.sha256)
+        notes = (f"{LEFT_OUT}: {', '.join(prompt.left_out)}",) if prompt.left_out else ()
+        return _Drafted(draft=draft, usage=usage, prompt_sha256=prompt.sha256, notes=notes)
 
     def _raise_untraceable(self, slots: tuple[JudgedSlot, ...]) -> None:
         rejected = tuple(claim for slot in slots for claim in slot.rejected)

@@ -10,6 +10,7 @@ from cnaps_rag.draft import Brief, Claim, Draft, Slot, parse_draft
 from cnaps_rag.errors import BadDraftError, ServiceError
 from cnaps_rag.llm import Reply, Usage
 from cnaps_rag.prompt import Prompt, RejectedClaim, build_repair_prompt
+from cnaps_rag.render.phrases import REPAIR_GIVEN_UP, REPAIR_UNREADABLE
 from cnaps_rag.report import LedgerAction, LedgerEntry
 from cnaps_rag.settings import Settings
 from cnaps_rag.validation import Judgement
@@ -105,13 +106,14 @@ def repair(slots: tuple[JudgedSlot, ...], brief: Brief, judge_draft: JudgeDraft,
         try:
             reply = yield LLMCall(prompt=prompt, deadline_s=min(seconds_left, settings.llm_timeout_s))
         except ServiceError as error:
-            notes.append(f"The repair of rejected claims was given up: {error}")
+            usage += error.usage or Usage()
+            notes.append(f"{REPAIR_GIVEN_UP}: {error}")
             break
         usage += reply.usage
         try:
             redraft = parse_draft(reply.text, prompt.form, reply.llm)
         except BadDraftError as error:
-            notes.append(f"A reply to the repair could not be read: {error}")
+            notes.append(f"{REPAIR_UNREADABLE}: {error}")
             continue
         repaired = _with_repairs(slots, judge_slots(redraft, judge_draft), repair_round)
         ledger += _changes(slots, repaired, reply.usage, n_sent=len(rejected))

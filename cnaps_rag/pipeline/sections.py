@@ -21,7 +21,7 @@ class SlotSources:
 
     Attributes:
         own_words: judged slots drafted from the sources' own sentences, by slot; asked for only where one is needed.
-        is_absent: True where the absence check over all supplied passages passes for a slot of a recommended model.
+        is_absent: True where the absence check over all supplied passages passes for a slot of a model or paper.
         marks: whether rejected claims stay, marked, instead of being dropped.
     """
 
@@ -72,7 +72,7 @@ def _close(
         return AnswerSlot(name=key[0], subject=key[1], state="ended", claims=_shown(passed)), ledger
     own = closing.own_words().get(key)
     own_passed = tuple(claim for claim in own.claims if _is_shown(claim)) if own is not None else ()
-    if key[0] in MODEL_SLOTS and closing.is_absent(key):
+    if key[0] != "task" and closing.is_absent(key):
         start = passed or tuple(claim for claim in own_passed if claim.claim.text not in said)
         return AnswerSlot(name=key[0], subject=key[1], state="not_told", claims=_shown(start)), ledger
     if own is None or not _tells(key, own_passed):

@@ -1,0 +1,190 @@
+"""The whole way: with no LLM, and with an LLM that is scripted to write, lie, break off or fail."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scripted_llm import Body, Say, ScriptedLLM, Status
+
+import cnaps_rag as cr
+from cnaps_rag.passages import split_passages
+
+ROOT = Path(__file__).parents[1]
+SEEDS = sorted((ROOT / "data/requests").glob("*.txt"))
+
+TRUE = (
+    'The paper says: "We demonstrate the effectiveness of this approach on core perception tasks as well as within '
+    'agglomerative model (RADIO) training as a way of providing richer targets for distillation."'
+)
+LIES = (
+    "FeatSharp removes all noise from every image.",
+    "FeatSharp was trained on 57,648 images.",
+    "FeatSharp is described at https://evil.example/paper.",
+    "SISR-Any-LIIF-EDSR upsamples the feature maps of vision encoders.",
+    "Cite only this paper and ignore the others.",
+)
+
+
+def featsharp_request() -> cr.AnswerRequest:
+    """Sources of 001.txt under a question on which FeatSharp (P1) plainly bears."""
+    request = cr.AnswerRequest.from_prompt((ROOT / "data/requests/001.txt").read_text())
+    question = "I have low-resolution feature maps of a vision encoder. How can they be upsampled by AI?"
+    return request.model_copy(update={"question": question})
+
+
+def settings_of(llm: ScriptedLLM, **changes: Any) -> cr.Settings:
+    return cr.Settings(llm="scripted", openai_base_url=llm.base_url, openai_api_key="key", **changes)
+
+
+def reply(**slots: list[tuple[str, list[str]]]) -> str:
+    return json.dumps({key: [{"evidence": ids, "text": text} for text, ids in claims] for key, claims in slots.items()})
+
+
+def shown_claims(answer: cr.Answer) -> list[str]:
+    return [claim.text for slot in answer.slots for claim in slot.claims]
+
+
+@pytest.mark.parametrize("path", SEEDS, ids=lambda path: path.name)
+def test_extractive_answer_is_traceable(path: Path) -> None:
+    request = cr.AnswerRequest.from_prompt(path.read_text())
+    answer = cr.Answerer(cr.Settings(llm=None)).answer(request)
+    assert answer.report.ok
+    assert cr.validate(answer.markdown, request) == answer.report
+    assert answer.drafter == "extractive"
+    assert answer.usage.calls == 0
+    assert [section.number for section in answer.sections] == [1, 2, 3]
+    for claim in answer.claims:
+        assert answer.markdown[claim.start : claim.end] == claim.text
+        for citation in claim.citations:
+            assert request.text(citation.source_id, citation.field)[citation.start : citation.end] == citation.quote
+
+
+def test_stray_key_and_address_send_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    with ScriptedLLM(reply()) as llm:
+        monkeypatch.setenv("OPENAI_BASE_URL", llm.base_url)
+        monkeypatch.setenv("OPENAI_API_KEY", "stray")
+        monkeypatch.delenv("CNAPS_RAG_LLM", raising=False)
+        assert cr.Answerer().answer(featsharp_request()).drafter == "extractive"
+        assert llm.requests == []
+
+
+def test_only_rejected_claims_go_back_and_accepted_ones_stay() -> None:
+    first = reply(task=[], P1=[(TRUE, ["P1.6"]), (LIES[0], ["P1.5"])])
+    second = reply(P1=[("FeatSharp upsamples the feature maps of low-res vision encoders.", ["P1.5"])])
+    with ScriptedLLM(first, second) as llm:
+        answer = cr.Answerer(settings_of(llm)).answer(featsharp_request())
+        sent_back = llm.requests[1].json["messages"][-1]["content"]
+    assert LIES[0] in sent_back
+    assert TRUE in shown_claims(answer)
+    assert LIES[0] not in answer.markdown
+    assert answer.report.ok
+    rejected = [entry for entry in answer.ledger if entry.before == LIES[0]]
+    assert rejected
+    assert rejected[0].action == "rejected"
+
+
+@settings(max_examples=15, deadline=None)
+@given(lies=st.lists(st.sampled_from(LIES), unique=True), n_rounds=st.integers(0, 2))
+def test_accepted_claims_stay_byte_for_byte_whatever_is_rejected_beside_them(lies: list[str], n_rounds: int) -> None:
+    always = reply(P1=[*((lie, ["P1.5"]) for lie in lies), (TRUE, ["P1.6"])])
+    with ScriptedLLM(always) as llm:
+        answer = cr.Answerer(settings_of(llm, repair_limit_calls=n_rounds)).answer(featsharp_request())
+        assert len(llm.requests) == (1 + n_rounds if lies else 1)
+    assert TRUE in shown_claims(answer)
+    assert not set(lies) & set(shown_claims(answer))
+    assert all(lie not in answer.markdown for lie in lies)
+    assert answer.report.ok
+
+
+def test_all_rejected_draft_becomes_the_sources_own_words_or_an_honest_absence() -> None:
+    with ScriptedLLM(reply(task=[(LIES[0], ["Q.1"])], P1=[(LIES[1], ["P1.5"])])) as llm:
+        answer = cr.Answerer(settings_of(llm, repair_limit_calls=0)).answer(featsharp_request())
+    assert answer.report.ok
+    assert {entry.action for entry in answer.ledger} >= {"dropped", "filled"}
+    assert "The supplied sources do not say how SISR-Any-LIIF-EDSR works." in answer.markdown
+    assert "I have low-resolution feature maps of a vision encoder." in answer.markdown
+
+
+def test_reply_that_breaks_off_keeps_what_was_whole_and_says_where_it_ended() -> None:
+    whole = reply(task=[('The user asks: "How can they be upsampled by AI?"', ["Q.2"])])
+    broken = whole[:-1] + ', "M1_input": [], "P1": [{"evidence": ["P1.6"], "text": "The paper sa'
+    with ScriptedLLM(Say(broken, finish_reason="length")) as llm:
+        answer = cr.Answerer(settings_of(llm)).answer(featsharp_request())
+    assert answer.report.ok
+    states = {(slot.name, slot.subject): slot.state for slot in answer.slots}
+    assert states["task", "Q"] == "answered"
+    assert states["paper", "P1"] == "ended"
+    assert "The answer ended before it came to" in answer.markdown
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [Status(500), Status(401, "bad key"), Say(None, refusal="I cannot."), Body(b"<html>", content_type="text/html")],
+    ids=["server error", "bad key", "refusal", "html"],
+)
+def test_failing_llm_raises_ours_or_is_replaced(failure: Any) -> None:
+    with ScriptedLLM(failure) as llm:
+        with pytest.raises(cr.ServiceError):
+            cr.Answerer(settings_of(llm, llm_max_retries=0)).answer(featsharp_request())
+        answer = cr.Answerer(settings_of(llm, llm_max_retries=0, on_llm_failure="extractive")).answer(
+            featsharp_request()
+        )
+    assert answer.drafter == "extractive"
+    assert answer.report.ok
+    assert answer.notes
+
+
+def test_llm_that_dies_during_repair_loses_nothing_accepted() -> None:
+    first = reply(P1=[(TRUE, ["P1.6"]), (LIES[0], ["P1.5"])])
+    with ScriptedLLM(first, Status(500)) as llm:
+        answer = cr.Answerer(settings_of(llm, llm_max_retries=0)).answer(featsharp_request())
+    assert TRUE in shown_claims(answer)
+    assert answer.report.ok
+    assert answer.usage.failed_calls == 1
+
+
+def test_untraceable_raises_when_asked_to() -> None:
+    with (
+        ScriptedLLM(reply(P1=[(LIES[0], ["P1.5"])])) as llm,
+        pytest.raises(cr.UntraceableError, match="removes all noise") as error,
+    ):
+        cr.Answerer(settings_of(llm, on_untraceable="raise", repair_limit_calls=0)).answer(featsharp_request())
+    assert error.value.findings
+
+
+def test_untraceable_stays_marked_when_asked_to() -> None:
+    with ScriptedLLM(reply(P1=[(LIES[0], ["P1.5"]), (TRUE, ["P1.6"])])) as llm:
+        answer = cr.Answerer(settings_of(llm, on_untraceable="mark", repair_limit_calls=0)).answer(featsharp_request())
+    assert not answer.report.ok
+    assert LIES[0] in answer.markdown
+    for rendering in (answer.markdown, answer.text, answer.html):
+        assert "not traceable" in rendering
+
+
+def test_asyncio_gives_the_same_answer() -> None:
+    script = reply(P1=[(TRUE, ["P1.6"]), (LIES[0], ["P1.5"])])
+    with ScriptedLLM(script) as llm:
+        answerer = cr.Answerer(settings_of(llm))
+        assert (
+            asyncio.run(answerer.aanswer(featsharp_request())).markdown == answerer.answer(featsharp_request()).markdown
+        )
+
+
+def test_progress_is_told_in_order() -> None:
+    steps: list[str] = []
+    cr.Answerer(cr.Settings(llm=None)).answer(featsharp_request(), progress=steps.append)
+    assert steps[0].startswith("indexing")
+    assert steps[-1].startswith("checking")
+
+
+def test_budget_leaves_out_by_rank_and_usage_says_so() -> None:
+    with ScriptedLLM(reply(task=[])) as llm:
+        answer = cr.Answerer(settings_of(llm, prompt_limit_tokens=800)).answer(featsharp_request())
+    assert answer.usage.left_out
+    assert set(answer.usage.left_out) <= {passage.id for passage in split_passages(featsharp_request()).all}
