@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from cnaps_rag.validation.markup import Block, BlockKind, split_markup
+from cnaps_rag.validation.markup import IS_LATEX, Block, BlockKind, Dialect, split_markup
 from cnaps_rag.validation.visible import LINK, Visible, join_visible
 
 _BLANKS = re.compile(r"[ \t\u00a0\u3000]*")
@@ -68,7 +68,10 @@ class _Scanner:
     def __init__(self, whole: Visible) -> None:
         self._whole = whole
         self._text = whole.text
-        self._marks = frozenset(re.findall(r"\[\^([\w.-]{1,20})\]:", whole.text))
+        self._dialect = Dialect(
+            marks=frozenset(re.findall(r"\[\^([\w.-]{1,20})\]:", whole.text)),
+            is_latex=IS_LATEX.search(whole.text) is not None,
+        )
         self._leaf = _Leaf()
         self._fence = ""
         self._in_table = False
@@ -111,7 +114,7 @@ class _Scanner:
             yield from self._flush()
             self._start("heading", heading.end(), (line.start + heading.end(), line.end))
             yield from self._flush()
-        elif "|" in content and (self._in_table or self._is_row(content)):
+        elif "|" in content and (self._in_table or content.lstrip().startswith("|") or self._rules(line)):
             yield from self._flush()
             yield from self._read_row(line)
         elif (note := _NOTE.match(content) or _TARGET.match(content)) is not None:
@@ -170,15 +173,16 @@ class _Scanner:
         if _has_words(visible.text):
             yield Block("code", 0, (visible,))
 
-    def _is_row(self, content: str) -> bool:
-        return content.lstrip().startswith("|") or content.count("|") > 1
+    def _rules(self, line: _Line) -> bool:
+        """True when the next line is the rule that makes this one a table's header."""
+        start = self._text.find("\n", line.end) + 1
+        end = self._text.find("\n", start) if start else 0
+        following = self._text[start : len(self._text) if end < 0 else end] if start else ""
+        return "-" in following and "|" in following and _TABLE_RULE.match(following) is not None
 
     def _read_row(self, line: _Line) -> Iterator[Block]:
         """A row's cells; the row above a table's rule is its header."""
-        next_start = self._text.find("\n", line.end) + 1
-        next_end = self._text.find("\n", next_start) if next_start else 0
-        following = self._text[next_start : len(self._text) if next_end < 0 else next_end] if next_start else ""
-        is_header = not self._in_table and _TABLE_RULE.match(following) is not None and "-" in following
+        is_header = not self._in_table and self._rules(line)
         is_rule = _TABLE_RULE.match(self._text, line.start, line.end) is not None
         self._in_table = self._in_table or is_header
         cells: list[Visible] = []
@@ -190,7 +194,7 @@ class _Scanner:
                 at = end + 1
                 continue
             cells.append(
-                join_visible(part for block in split_markup(raw, "text", 0, self._marks) for part in block.parts)
+                join_visible(part for block in split_markup(raw, "text", 0, self._dialect) for part in block.parts)
             )
             at = end + 1
         if not is_rule and any(_has_words(cell.text) for cell in cells):
@@ -230,7 +234,7 @@ class _Scanner:
         leaf, self._leaf = self._leaf, _Leaf()
         if not leaf.lines:
             return
-        for block in split_markup(_joined(self._whole, leaf.lines), leaf.kind, leaf.level, self._marks):
+        for block in split_markup(_joined(self._whole, leaf.lines), leaf.kind, leaf.level, self._dialect):
             if leaf.label is not None and block.kind == leaf.kind:
                 yield Block(block.kind, block.level, (leaf.label, *block.parts))
             else:

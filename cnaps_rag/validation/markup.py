@@ -31,7 +31,7 @@ _LINK_TEXT = (
     r"demo|page)"
 )
 
-_TOKEN = re.compile(
+_MARKDOWN = (
     r"(?P<comment><!--+|--!?>|<!\[CDATA\[|\]\]>|<!doctype[^<>]*>|<\?[^<>]*>)"
     r"|(?P<tag></?[a-z][a-z0-9]{0,20}(?=[\s/>])[^<>]*>)"
     rf"|(?P<autolink><{LINK}>)"
@@ -41,20 +41,26 @@ _TOKEN = re.compile(
     rf"|(?P<link_end>\](?=\(\s*<?{LINK}))"
     rf"|(?P<target>\(\s*<?(?={LINK}))"
     r"|(?P<mark>\[\^[\w.-]{1,20}\])"
-    r"|(?P<number_mark>(?<=[\w.,;:!?)\"”’%])[ \t]?\[\d{1,3}\](?![(:\[\w]))"
     r"|(?P<sup_mark>(?<=[.,;:!?)\"”’])<sup>\s*\[?\d{1,3}\]?\s*</sup>)"
-    r"|(?P<latex_heading>\\(?:part|chapter|(?:sub){0,2}section|paragraph)\*?\s?\{)"
-    r"|(?P<latex_break>\\(?:item\b|begin\{\w{1,20}\*?\}|end\{\w{1,20}\*?\}|\\(?![\\\w]))[ \t]?)"
-    r"|(?P<latex_style>\\(?:textbf|textit|texttt|textsc|emph|underline|caption|title|footnote|url|href)\s?\{)"
-    r"|(?P<brace>\})"
     r"|(?P<escape>\\[!-/:-@\[-`{-~])"
     r"|(?P<hard_break>\\\n|(?<![ \t])[ \t]{2,}\n)"
     r"|(?P<newline>(?<![ \t])[ \t]*\n[ \t]*)"
-    r"|(?P<emphasis>\*+|`+|~~+|==(?=\w)|(?<=\w)==|(?<!\w)_++(?=\S)|(?<=[^\s_])_++(?!\w))",
-    re.IGNORECASE,
+    # A run with a blank on both sides is no emphasis (CommonMark 0.31, 6.2).
+    r"|(?P<emphasis>\*+(?![\s*])|(?<=[^\s*])\*+|`+|~~+|(?<!\w)_++(?=\S)|(?<=[^\s_])_++(?!\w))"
 )
+_LATEX = (
+    r"(?P<latex_heading>\\(?:part|chapter|(?:sub){0,2}section|paragraph)\*?\s?\{)"
+    r"|(?P<latex_break>\\(?:item\b|begin\{\w{1,20}\*?\}|end\{\w{1,20}\*?\}|\\(?![\\\w]))[ \t]?)"
+    r"|(?P<latex_style>"
+    r"\\(?:textbf|textit|texttt|textsc|emph|underline|caption|title|footnote|url|href|documentclass|usepackage)\s?\{)"
+    r"|(?P<brace>\})|"
+)
+_TOKEN = re.compile(_MARKDOWN, re.IGNORECASE)
+_LATEX_TOKEN = re.compile(_LATEX + _MARKDOWN, re.IGNORECASE)
+# LaTeX that a source's sentence holds is its words; a text that is laid out by LaTeX begins lines with it.
+IS_LATEX = re.compile(r"^[ \t]*\\(?:documentclass|begin\s?\{|(?:sub){0,2}section\b|item\b)", re.MULTILINE)
 
-_CUT = word_set("link_start link_word link_end target number_mark sup_mark latex_style emphasis")
+_CUT = word_set("link_start link_word link_end target sup_mark latex_style emphasis")
 
 _BLOCK_TAGS = word_set(
     """address article aside blockquote body button caption center col colgroup dd details dialog div dl dt fieldset
@@ -87,32 +93,44 @@ class _Part:
     edits: list[Edit]
 
 
-def split_markup(leaf: Visible, kind: BlockKind, level: int, marks: frozenset[str]) -> Iterator[Block]:
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """What is markup in one text.
+
+    Attributes:
+        marks: labels of the footnotes that it defines; a mark without a definition is text.
+        is_latex: whether LaTeX lays it out; LaTeX elsewhere is text.
+    """
+
+    marks: frozenset[str] = frozenset()
+    is_latex: bool = False
+
+
+def split_markup(leaf: Visible, kind: BlockKind, level: int, dialect: Dialect) -> Iterator[Block]:
     """The blocks that `leaf`, a run of lines of one kind, holds once its markup is read.
 
     Args:
         leaf: its lines, a line end between each two.
         kind: what the leaf is where no tag of its own says otherwise.
         level: the heading's level or the item's indentation.
-        marks: labels of the footnotes that the whole text defines; a mark without a definition is text.
+        dialect: what is markup in the text.
     """
-    yield from _Inline(leaf, kind, level, marks).blocks()
+    yield from _Inline(leaf, kind, level, dialect).blocks()
 
 
 class _Inline:
-    def __init__(self, leaf: Visible, kind: BlockKind, level: int, marks: frozenset[str]) -> None:
+    def __init__(self, leaf: Visible, kind: BlockKind, level: int, dialect: Dialect) -> None:
         self._leaf = leaf
         self._kind: BlockKind = kind
         self._level = level
-        self._marks = marks
+        self._dialect = dialect
         self._part = _Part(kind, level, 0, [])
         self._row: list[Visible] = []
         self._row_kind: BlockKind = "header"
-        self._is_latex = "\\" in leaf.text and "{" in leaf.text
         self._in_latex_heading = False
 
     def blocks(self) -> Iterator[Block]:
-        for match in _TOKEN.finditer(self._leaf.text):
+        for match in (_LATEX_TOKEN if self._dialect.is_latex else _TOKEN).finditer(self._leaf.text):
             name = match.lastgroup or ""
             if name in _CUT:
                 self._part.edits.append((match.start(), match.end(), ""))
@@ -143,7 +161,7 @@ class _Inline:
         edits: dict[str, list[Edit]] = {
             "newline": [(start, end, " ")],
             "entity": [(start, end, html.unescape(match.group()))],
-            "mark": [(start, end, "")] if match.group()[2:-1] in self._marks else [],
+            "mark": [(start, end, "")] if match.group()[2:-1] in self._dialect.marks else [],
             "escape": [(start, start + 1, "")],
             "autolink": [(start, start + 1, ""), (end - 1, end, "")],
         }
@@ -153,7 +171,7 @@ class _Inline:
         if self._in_latex_heading:
             self._in_latex_heading = False
             yield from self._break(start, end, *self._within())
-        elif self._is_latex:
+        else:
             self._part.edits.append((start, end, ""))
 
     def _read_tag(self, match: re.Match[str]) -> Iterator[Block]:

@@ -152,6 +152,11 @@ def asserts(text: str, question: str) -> bool:
     return (len(words) > LIMIT_HEADING_WORDS or _has_verb(words)) and not is_bare_question(text, question)
 
 
+def has_predicate(text: str) -> bool:
+    """True when `text`, its names put as `NAME`, has a verb that is told by its form or known from our own phrases."""
+    return _AUXILIARY.search(text) is not None or _has_verb(words_of(text)) or phrase_reason(text) is not None
+
+
 def _has_verb(words: tuple[str, ...]) -> bool:
     for place, word in enumerate(words):
         stem = word[:-2] if word.endswith(("shes", "ches", "xes", "oes", "sses")) else word.removesuffix("s")
@@ -204,7 +209,7 @@ def has_new_number(text: str, question: str) -> bool:
 
 # Fixed phrases
 
-_TOPIC = rf"(?:the task|the (?:input|output) of {NAME}|how {NAME} works|this paper|{NAME})"
+_TOPIC = rf"(?:the task|the (?:input|output|fit) of {NAME}|how {NAME} works|this paper|{NAME})"
 _JUDGED = rf"(?:this|this paper|this model|it|they|these papers|the papers?|(?:the paper )?{NAME})"
 _PHRASES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
     (reason, re.compile(pattern, re.IGNORECASE))

@@ -117,10 +117,17 @@ class _Splitter:
         names = find_names(seen, self._request)
         bare = without_names(seen, names)
         self._context.enter_heading(level, sole_subject(names, self._request), without_numbering(bare))
-        if LINK not in seen and not self._is_named_otherwise(bare, names) and not asserts(bare, self._request.question):
+        if LINK not in seen and not self._asserts(seen, names):
             yield _none(claim, "a heading or label without a predicate")
             return
         yield from self._read_statement(visible)
+
+    def _asserts(self, seen: str, names: tuple[Mention, ...]) -> bool:
+        """True where a heading or a label could say something; one of label words is none, whatever they name."""
+        bare = without_names(seen, names)
+        if self._is_named_otherwise(bare, names):
+            return True
+        return asserts(bare, self._request.question) and asserts(seen, self._request.question)
 
     def _is_heading_line(self, block: Block, seen: str) -> bool:
         """True for a whole line in bold, a line that ends in a colon, a name or a label alone."""
@@ -163,8 +170,7 @@ class _Splitter:
         else:
             self._context.enter_item(level, subject)
         claim = self._claim(visible)
-        is_none = not self._is_named_otherwise(bare, names) and not asserts(bare, self._request.question)
-        if claim is not None and is_none:
+        if claim is not None and not self._asserts(seen, names):
             yield _none(claim, "a heading or label without a predicate")
         else:
             yield from self._read_statement(visible)
@@ -179,11 +185,12 @@ class _Splitter:
         kept = [match.span() for match in _QUOTED.finditer(visible.text)]
         if len(visible.text) <= LIMIT_CLAIM_CHARS:
             kept += [(name.start, name.end) for name in find_names(visible.text, self._request)]
-        cuts = [start for start, _ in split_sentences(visible.text)]
+        cuts = {start for start, _ in split_sentences(visible.text)}
+        cuts |= {match.end() for match in _QUOTED_SENTENCE.finditer(visible.text)}
         kept.sort()
         starts: list[int] = [0]
         place = 0
-        for cut in cuts:
+        for cut in sorted(cuts):
             while place < len(kept) and kept[place][1] <= cut:
                 place += 1
             is_inside = place < len(kept) and kept[place][0] < cut
@@ -350,11 +357,15 @@ class _Splitter:
         return "".join(pieces)
 
 
+# A reference such as [12] is no number of the claim; within a quotation it is what is quoted.
+_NUMBER_MARK = re.compile(r"(?<=[\w.,;:!?)\"”’%])[ \t]?\[\d{1,3}\](?![(:\[\w])")
 _LABEL = re.compile(r"\s*[^\W\d_][\w ]{0,24}:\s+")
 _BEGINS_SENTENCE = re.compile(r"(?:the|this|these|it|its|they|no|users?|you)\b", re.IGNORECASE)
 _LINE_LEVEL = 7  # a line that stands as a heading ranks below all headings
 _KIND = re.compile(r"\b(?:recommended|models?|papers?)\b", re.IGNORECASE)
 _QUOTED = re.compile(r"\"[^\"]{1,1000}\"|“[^“”]{1,1000}”|«[^«»]{1,1000}»|「[^「」]{1,1000}」")
+# A sentence that ends in what it quotes, before another that begins in capitals.
+_QUOTED_SENTENCE = re.compile(r":\s(?:(?:\"[^\"]{1,1000}\"|“[^“”]{1,1000}”)\s+)+(?=[A-Z])")
 # A quotation goes on in the next pair of marks.
 _GOES_ON = re.compile(r"[\"”»」]\s{1,2}[\"“«「]$")
 NOTE = re.compile(
@@ -384,8 +395,13 @@ def _first_word(text: str, step: int) -> int | None:
 
 def _tidied(text: str) -> str:
     """`text` for a reader: without the places of links and the brackets and blanks that they leave."""
-    without_links = re.sub(rf"[(\[<]?\s*{LINK}\s*[)\]>]?", " ", text) if LINK in text else text
-    return " ".join(without_links.split())
+    bare = re.sub(rf"[(\[<]?\s*{LINK}\s*[)\]>]?", " ", text) if LINK in text else text
+    quoted = [match.span() for match in _QUOTED.finditer(bare)] if "[" in bare else []
+    marks = [mark.span() for mark in _NUMBER_MARK.finditer(bare)] if "[" in bare else []
+    for start, end in reversed(marks):
+        if not any(first < start < last for first, last in quoted):
+            bare = f"{bare[:start]} {bare[end:]}"
+    return " ".join(bare.split())
 
 
 def _none(claim: TextClaim, reason: str) -> TextClaim:

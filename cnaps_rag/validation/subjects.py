@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from cnaps_rag.checks.attribution import Mention, find_mentions, speaks_of_user
+from cnaps_rag.render.shown import shown
 from cnaps_rag.request import AnswerRequest
 from cnaps_rag.sources import QUESTION_ID, SourceId
 from cnaps_rag.validation.predicates import NAME, word_set, words_of
@@ -35,11 +38,35 @@ _THE_MODEL = re.compile(r"\bthe model\b", re.IGNORECASE)
 
 def find_names(text: str, request: AnswerRequest) -> tuple[Mention, ...]:
     """Places in `text` that name a supplied source: by name, title or description, by id, or by position."""
-    mentions = list(find_mentions(text, request))
-    for mention in _by_position(text, request):
+    mentions = list(_shown_names(text, request))
+    for mention in (*find_mentions(text, request), *_by_position(text, request)):
         if all(mention.end <= other.start or other.end <= mention.start for other in mentions):
             mentions.append(mention)
     return tuple(sorted(mentions, key=lambda mention: mention.start))
+
+
+def _shown_names(text: str, request: AnswerRequest) -> Iterator[Mention]:
+    """Whole names and titles as an answer shows them, whatever characters they hold; longer ones first."""
+    taken: list[tuple[int, int]] = []
+    for source_id, name in _names_as_shown(request):
+        at = text.find(name)
+        while at >= 0:
+            end = at + len(name)
+            is_free = (at, end) in taken or all(end <= first or last <= at for first, last in taken)
+            if is_free and not _cuts_word(text, at) and not _cuts_word(text, end):
+                taken.append((at, end))
+                yield Mention(source_id, at, end)
+            at = text.find(name, end)
+
+
+def _cuts_word(text: str, at: int) -> bool:
+    return 0 < at < len(text) and text[at - 1].isalnum() and text[at].isalnum()
+
+
+@lru_cache(maxsize=64)
+def _names_as_shown(request: AnswerRequest) -> tuple[tuple[SourceId, str], ...]:
+    names = ((source.id, " ".join(shown(source.title, request.owners).split())) for source in request.sources)
+    return tuple(sorted((pair for pair in names if len(pair[1]) > 1), key=lambda pair: -len(pair[1])))
 
 
 def _by_position(text: str, request: AnswerRequest) -> list[Mention]:
