@@ -6,12 +6,14 @@ from collections.abc import Sequence
 
 from cnaps_rag.draft import Claim, Draft, Slot
 from cnaps_rag.links import find_links
+from cnaps_rag.render.escape import escape_markdown
+from cnaps_rag.render.shown import shown
 from cnaps_rag.report import Layer, Verdict
 from cnaps_rag.request import AnswerRequest
 from cnaps_rag.sources import QUESTION_ID
 from cnaps_rag.validation.blocks import split_blocks
 from cnaps_rag.validation.judge import ClaimJudge, ClaimQuery, Judgement
-from cnaps_rag.validation.split import TextClaim, split_claims
+from cnaps_rag.validation.split import QUOTED, TextClaim, split_claims
 from cnaps_rag.validation.visible import see
 
 
@@ -33,12 +35,15 @@ def judge_draft(draft: Draft, *, judge: ClaimJudge) -> tuple[tuple[Judgement, ..
 
 def _parts(claim: Claim, slot: Slot, request: AnswerRequest) -> list[ClaimQuery] | Judgement:
     """The sentences of a claim as questions to the judge, or the judgement where its form already decides."""
-    if find_links(claim.text):
+    # What is quoted is a source's, checked word for word and shown without its links.
+    own_words = QUOTED.sub('""', claim.text)
+    if find_links(own_words):
         return _rejected("not_found", "links", "a drafted claim may hold no link: links are added from the sources")
-    blocks = list(split_blocks(see(claim.text, ())))
-    if "\n" in claim.text or len(blocks) != 1 or blocks[0].kind != "text":
+    blocks = list(split_blocks(see(own_words, ())))
+    if "\n" in own_words or len(blocks) > 1 or any(block.kind != "text" for block in blocks):
         return _rejected("not_found", "form", "a drafted claim is one or a few sentences on one line")
-    sentences = split_claims(claim.text, request)
+    line = " ".join(shown(claim.text, request.owners).split())
+    sentences = split_claims(escape_markdown(line, before="\n", after="\n"), request)
     empty = [sentence for sentence in sentences if not sentence.is_claim]
     if empty or not sentences:
         reason = f"it asserts nothing: {empty[0].reason}" if empty else "it asserts nothing"

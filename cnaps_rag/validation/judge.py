@@ -26,7 +26,7 @@ from cnaps_rag.words import split_words
 
 __all__ = ["ClaimJudge", "ClaimQuery", "Judgement"]
 
-_MARKS = re.compile(r"\[\^[\w-]+\]:?|\*\*|`|^\s*[-*•>]\s+")
+_MARKS = re.compile(r"\[\^[\w-]+\]:?|^\s*[-*•>]\s+")
 _BETWEEN_HALVES = re.compile(r"(?:;|,)\s+(?:(?:and|while|whereas|but|although)\s+)?|\s+(?:while|whereas)\s+")
 
 

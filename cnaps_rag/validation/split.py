@@ -125,6 +125,8 @@ class _Splitter:
     def _asserts(self, seen: str, names: tuple[Mention, ...]) -> bool:
         """True where a heading or a label could say something; one of label words is none, whatever they name."""
         bare = without_names(seen, names)
+        if is_label(seen):
+            return False
         if self._is_named_otherwise(bare, names):
             return True
         return asserts(bare, self._request.question) and asserts(seen, self._request.question)
@@ -182,7 +184,7 @@ class _Splitter:
 
     def _sentences(self, visible: Visible) -> Iterator[Visible]:
         """Sentences; a name and what stands in quotation marks are never cut."""
-        kept = [match.span() for match in _QUOTED.finditer(visible.text)]
+        kept = [match.span() for match in QUOTED.finditer(visible.text)]
         if len(visible.text) <= LIMIT_CLAIM_CHARS:
             kept += [(name.start, name.end) for name in find_names(visible.text, self._request)]
         cuts = {start for start, _ in split_sentences(visible.text)}
@@ -194,7 +196,10 @@ class _Splitter:
             while place < len(kept) and kept[place][1] <= cut:
                 place += 1
             is_inside = place < len(kept) and kept[place][0] < cut
-            if cut > 0 and not is_inside and not _GOES_ON.search(visible.text[max(0, cut - 4) : cut + 1]):
+            # A name that ends in a full stop ends no sentence that goes on in small letters.
+            is_name_end = place > 0 and kept[place - 1][1] >= cut - 1 and visible.text[cut : cut + 1].islower()
+            goes_on = is_name_end or _GOES_ON.search(visible.text[max(0, cut - 4) : cut + 1])
+            if cut > 0 and not is_inside and not goes_on:
                 starts.append(cut)
         if (label_end := self._label_end(visible.text[: starts[1] if len(starts) > 1 else None])) > 0:
             starts.insert(1, label_end)
@@ -346,7 +351,7 @@ class _Splitter:
         """Text of `visible` where a link within quotation marks is the words that are quoted."""
         if LINK not in visible.text:
             return visible.text
-        quoted = [match.span() for match in _QUOTED.finditer(visible.text)]
+        quoted = [match.span() for match in QUOTED.finditer(visible.text)]
         pieces: list[str] = []
         for at, character in enumerate(visible.text):
             if character == LINK and any(start < at < end for start, end in quoted):
@@ -363,7 +368,7 @@ _LABEL = re.compile(r"\s*[^\W\d_][\w ]{0,24}:\s+")
 _BEGINS_SENTENCE = re.compile(r"(?:the|this|these|it|its|they|no|users?|you)\b", re.IGNORECASE)
 _LINE_LEVEL = 7  # a line that stands as a heading ranks below all headings
 _KIND = re.compile(r"\b(?:recommended|models?|papers?)\b", re.IGNORECASE)
-_QUOTED = re.compile(r"\"[^\"]{1,1000}\"|“[^“”]{1,1000}”|«[^«»]{1,1000}»|「[^「」]{1,1000}」")
+QUOTED = re.compile(r"\"[^\"]{1,1000}\"|“[^“”]{1,1000}”|«[^«»]{1,1000}»|「[^「」]{1,1000}」")
 # A sentence that ends in what it quotes, before another that begins in capitals.
 _QUOTED_SENTENCE = re.compile(r":\s(?:(?:\"[^\"]{1,1000}\"|“[^“”]{1,1000}”)\s+)+(?=[A-Z])")
 # A quotation goes on in the next pair of marks.
@@ -396,7 +401,7 @@ def _first_word(text: str, step: int) -> int | None:
 def _tidied(text: str) -> str:
     """`text` for a reader: without the places of links and the brackets and blanks that they leave."""
     bare = re.sub(rf"[(\[<]?\s*{LINK}\s*[)\]>]?", " ", text) if LINK in text else text
-    quoted = [match.span() for match in _QUOTED.finditer(bare)] if "[" in bare else []
+    quoted = [match.span() for match in QUOTED.finditer(bare)] if "[" in bare else []
     marks = [mark.span() for mark in _NUMBER_MARK.finditer(bare)] if "[" in bare else []
     for start, end in reversed(marks):
         if not any(first < start < last for first, last in quoted):
@@ -410,7 +415,7 @@ def _none(claim: TextClaim, reason: str) -> TextClaim:
 
 def _outside_quotes(names: tuple[Mention, ...], seen: str) -> tuple[Mention, ...]:
     """Names that the sentence itself uses: not those inside words it quotes, unless the quotation is the name."""
-    quoted = [match.span() for match in _QUOTED.finditer(seen)]
+    quoted = [match.span() for match in QUOTED.finditer(seen)]
     return tuple(
         name
         for name in names
