@@ -80,6 +80,7 @@ NOT_CLAIMS = {
     "link alone": "https://github.com/yinboc/liif",
     "link as here": "- [here](https://github.com/yinboc/liif)",
     "name alone": "- **FeatSharp: Your Vision Model Features, Sharper**",
+    "label of a link": "[demo]: https://github.com/yinboc/liif",
     "table header": "| Model | Input | Output |\n|---|---|---|",
 }
 
@@ -141,6 +142,11 @@ CLAIMS = {
     "mark without a footnote": "[^removes-all-noise]",
     "table row": "| Model | Gives |\n|---|---|\n| LIIF | sharp images |",
     "table header that asserts": "| LIIF removes noise |\n|---|\n",
+    "table header that is a sentence": "| LIIF | removes | noise |\n|---|---|---|",
+    "label of a link that says something": "[noise is removed]: https://github.com/yinboc/liif",
+    "words of a link that is no link": '<a href="https://github.com/yinboc/liif" title="LIIF removes noise">x</a>',
+    "words of an image": "![LIIF removes noise](https://github.com/yinboc/liif)",
+    "bold praise": "**Stunning images**",
     "table without a rule": "| LIIF | sharp images |",
     "quote block": "> LIIF removes noise.",
     "LaTeX item": r"\begin{itemize} \item LIIF removes noise \end{itemize}",
@@ -264,6 +270,20 @@ def test_a_name_or_a_quotation_is_not_cut() -> None:
         'The paper says: "It works. It is new." "It is fast."',
         "Then it ends.",
         '"Is it?" was asked.',
+    ]
+
+
+def test_bars_and_latex_within_a_sentence_are_its_words() -> None:
+    text = r"We minimise $|x| + |y|$ with \emph{TV-$L^1$} and a * b."
+    assert [plain for plain, _ in claims(text)] == [text]
+
+
+def test_a_sentence_behind_a_label_is_one_of_its_own() -> None:
+    said = 'The user says: "It is small." The supplied sources do not say what LIIF takes as input.'
+    text = f"## LIIF\n\n- **Input:** {said}"
+    assert claims(text) == [
+        ('The user says: "It is small."', "Q"),
+        ("The supplied sources do not say what LIIF takes as input.", "M1"),
     ]
 
 

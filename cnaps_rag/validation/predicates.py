@@ -57,7 +57,9 @@ _AUXILIARY = re.compile(
 _DENIES_OR_PRAISES = re.compile(
     r"\b(?:no|not|never|without|none|neither|nor|best|better|ideal|perfect\w*|great|excellent|superior|powerful|"
     r"state[- ]of[- ]the[- ]art|sota|leading|unmatched|flawless\w*|fast\w*|robust|accurate|reliable|most|all|every\w*|"
-    r"always|only|free|proven|guaranteed|thanks|because|since|therefore|so|due|than|more|less)\b",
+    r"always|only|free|proven|guaranteed|thanks|because|since|therefore|so|due|than|more|less|clear\w*|stunning|amazing|"
+    r"impressive|outstanding|remarkable|exceptional|superb|seamless\w*|revolutionary|cutting[- ]edge|efficient|unique|"
+    r"effective|lossless|(?:photo)?realistic|high[- ](?:quality|fidelity|performance)|top|winning|real[- ]time)\b",
     re.IGNORECASE,
 )
 # Verbs of what models and papers do, in their base form; a headline uses them as they are or with an s.

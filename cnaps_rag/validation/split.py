@@ -16,6 +16,7 @@ from cnaps_rag.sources import SourceId
 from cnaps_rag.validation.blocks import split_blocks
 from cnaps_rag.validation.markup import Block
 from cnaps_rag.validation.predicates import (
+    NAME,
     asserts,
     has_predicate,
     is_bare_question,
@@ -272,8 +273,10 @@ class _Splitter:
             self._headers = seen
             claim = self._claim(join_visible(cells))
             bare = [without_names(cell, find_names(cell[:LIMIT_CLAIM_CHARS], self._request)) for cell in seen]
+            # One word is a column's label, unless a source's name beside it makes a sentence of the row.
+            is_labels = NAME not in "".join(bare)
             is_none = LINK not in "".join(seen) and not any(
-                asserts(cell, self._request.question) for cell in bare if len(cell.split()) > 1
+                asserts(cell, self._request.question) for cell in bare if len(cell.split()) > 1 or not is_labels
             )
             if claim is not None and is_none:
                 yield _none(claim, "a table's header")
@@ -327,9 +330,10 @@ class _Splitter:
             yield from self._read_statement(sentence)
 
     def _read_target(self, block: Block) -> Iterator[TextClaim]:
-        """``[label]: link``: a label that names a source says that the link is its own; other labels are no text."""
-        names = find_names(_seen(block.parts[0])[:LIMIT_CLAIM_CHARS], self._request)
-        yield from self._read_statement(join_visible(block.parts) if names else block.parts[-1])
+        """``[label]: link``: a label that names a source says that the link is its own; one word is no text."""
+        label = _seen(block.parts[0])
+        is_read = bool(find_names(label, self._request)) or not (is_label(label) or len(label.split()) == 1)
+        yield from self._read_statement(join_visible(block.parts) if is_read else block.parts[-1])
 
     def _claim(self, visible: Visible) -> TextClaim | None:
         """`visible` as a claim, white space at its ends off; None where nothing can be read."""
