@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from difflib import SequenceMatcher
 
 from cnaps_rag.links import FoundLink, find_links
+from cnaps_rag.links.spans import SpanSet
 from cnaps_rag.report import LinkFinding, LinkVerdict
 from cnaps_rag.sources import SourceId
 
@@ -60,26 +61,18 @@ def _check_broken(
     text: str, owners: Mapping[str, tuple[SourceId, ...]], covered: Iterable[tuple[int, int]]
 ) -> Iterator[LinkFinding]:
     """Supplied addresses that stand in `text` only where its white space is taken out: broken by blanks or lines."""
-    if not owners or not text:
-        return
-    places = [place for place, character in enumerate(text) if not character.isspace()]
-    joined = "".join(text[place] for place in places).lower()
-    spans = list(covered)
-    for canonical in owners:
-        for address in _addresses(canonical):
-            at = joined.find(address)
-            while at >= 0:
-                start, end = places[at], places[at + len(address) - 1] + 1
-                if end - start > len(address) and not any(first < end and start < last for first, last in spans):
-                    spans.append((start, end))
-                    yield LinkFinding(
-                        text=text[start:end],
-                        start=start,
-                        end=end,
-                        verdict="disguised",
-                        reason="This link is always rejected: it is broken by a blank or a line's end.",
-                    )
-                at = joined.find(address, at + 1)
+    joined = "".join(text.split()).lower()
+    addresses = [address for canonical in owners for address in _addresses(canonical) if address in joined]
+    places = [place for place, character in enumerate(text) if not character.isspace()] if addresses else []
+    if len(places) != len(joined):  # a letter whose small form is two, as in Turkish
+        joined = "".join(text[place].lower()[0] for place in places)
+    spans = SpanSet(covered)
+    for address in addresses:
+        for found in re.finditer(re.escape(address), joined):
+            start, end = places[found.start()], places[found.end() - 1] + 1
+            if end - start > len(address) and not spans.touch(start, end):
+                reason = "This link is always rejected: it is broken by a blank or a line's end."
+                yield LinkFinding(text=text[start:end], start=start, end=end, verdict="disguised", reason=reason)
 
 
 def _addresses(canonical: str) -> tuple[str, ...]:

@@ -1,8 +1,8 @@
 """Links: the canonical identity of one, and every link-like thing of a text (urls.md).
 
-Read in this order: `characters` (where a link ends, what hides in one), `tlds`, `identity` (same resource, same string),
-`scan` (links of plain text), `elements` and `markup` (links that HTML, Markdown and LaTeX make), `fold` (a text as its
-reader puts it together), `find` (all of them together).
+Read in this order: `characters` (where a link ends, what hides in one), `tlds`, `spans`, `identity` (same resource,
+same string), `scan` (links of plain text), `elements` and `markup` (links that HTML, Markdown and LaTeX make), `fold`
+(a text as its reader puts it together), `find` (all of them together).
 """
 
 from __future__ import annotations

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Element:
-    """One tag. `links` is True for what links or loads (urls.md), with or without its attributes being whole."""
+    """One tag. `links` is True for what links or loads (urls.md), also where the tag never ends (not `is_whole`)."""
 
     name: str
     start: int
     end: int
-    is_closing: bool
+    is_whole: bool
     has_attributes: bool
     links: bool
 
@@ -35,7 +35,7 @@ def find_elements(text: str) -> Iterator[Element]:
             name=name,
             start=found.start(),
             end=found.end(),
-            is_closing=is_closing,
+            is_whole=is_whole,
             has_attributes=has_attributes,
             links=links,
         )

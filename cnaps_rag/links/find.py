@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Sequence
+from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import accumulate
 
 from cnaps_rag.links.characters import BLANKS, CJK_STOPS, DIRECTION_OVERRIDES, is_invisible
 from cnaps_rag.links.elements import find_elements
 from cnaps_rag.links.fold import Change, fold
 from cnaps_rag.links.identity import ARXIV_ID, identify
-from cnaps_rag.links.markup import Markup, code_spans, find_markup, is_inside
+from cnaps_rag.links.markup import Markup, code_spans, find_markup
 from cnaps_rag.links.scan import Span, scan
+from cnaps_rag.links.spans import SpanSet
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,22 +48,9 @@ def find_links(text: str) -> tuple[FoundLink, ...]:
     plain = scan(text)
     kept: list[FoundLink] = []
     for links in (_elements(text), _markup(text, plain), _hidden(text, plain), _plain(text, plain)):
-        spans = _Spans((link.start, link.end) for link in kept)
+        spans = SpanSet((link.start, link.end) for link in kept)
         kept += [link for link in links if not spans.hold(link.start, link.end)]
     return tuple(sorted((*kept, *_overrides(text)), key=lambda link: (link.start, -link.end)))
-
-
-class _Spans:
-    """A set of spans that can tell whether one of them holds another."""
-
-    def __init__(self, spans: Iterable[tuple[int, int]]) -> None:
-        ordered = sorted(spans)
-        self._starts = [start for start, _ in ordered]
-        self._ends = list(accumulate((end for _, end in ordered), max))
-
-    def hold(self, start: int, end: int) -> bool:
-        index = bisect_right(self._starts, start) - 1
-        return index >= 0 and self._ends[index] >= end
 
 
 def _elements(text: str) -> list[FoundLink]:
@@ -100,24 +87,22 @@ def _found(text: str, start: int, end: int, *, fault: str, is_disguised: bool = 
 
 
 def _markup(text: str, plain: Sequence[Span]) -> list[FoundLink]:
-    code = code_spans(text)
+    code = SpanSet(code_spans(text))
     starts = [span.start for span in plain]
-    links: list[FoundLink] = []
+    links: dict[tuple[int, int], FoundLink] = {}
     for markup in find_markup(text):
         start, end = markup.target
-        first = bisect_left(starts, start)
-        looks_so = first < len(plain) and plain[first].end <= end
         if markup.kind == "image":
-            links.append(_found(text, markup.start, markup.end, fault="it is an image, which is loaded when shown"))
-        elif (link := _target(text, markup, plain, starts)) is None:
-            continue
-        elif (
-            looks_so
-            or link.shows
-            or (not is_inside(code, markup.start) and (markup.kind != "definition" or markup.labels))
-        ):
-            links.append(link)
-    return links
+            reason = "it is an image, which is loaded when shown"
+            links[markup.start, markup.end] = _found(text, markup.start, markup.end, fault=reason)
+        elif (link := _target(text, markup, plain, starts)) is not None:
+            first = bisect_left(starts, start)
+            looks_so = (first < len(plain) and plain[first].end <= end) or bool(link.shows)
+            # What does not look like a link is one only where Markdown reads it, and someone refers to it.
+            is_read = not code.touch(markup.start, markup.start + 1) and (markup.kind != "definition" or markup.labels)
+            if looks_so or is_read:
+                links.setdefault((link.start, link.end), link)
+    return list(links.values())
 
 
 def _target(text: str, markup: Markup, plain: Sequence[Span], starts: Sequence[int]) -> FoundLink | None:
@@ -171,7 +156,7 @@ def _hidden(text: str, plain: Sequence[Span]) -> list[FoundLink]:
     folded = fold(text)
     if not folded.changes:
         return []
-    known = _Spans((span.start, span.run_end) for span in plain)
+    known = SpanSet((span.start, span.run_end) for span in plain)
     plain_by_start = {span.start: span for span in plain}
     links: list[FoundLink] = []
     for span in scan(folded.text):

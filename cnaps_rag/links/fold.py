@@ -76,7 +76,8 @@ def fold(text: str) -> Folded:
 
 _SIGNS = r"\.|://|:/|:|//|/|@|at|ätt|d[o0]t|point|punkt|punto|slash|colon"
 _FOLDED = re.compile(
-    r"(?P<reference>&(?:amp;)*(?:#\d{1,7};?|#x[0-9a-f]{1,6};?|[a-z][a-z0-9]{1,31};))"
+    # The first sign alone decides for nearly all places of a text.
+    r"(?=[&<*~\\%\[({ \t\x00-\x1f\x7f-\U0010ffff])(?:(?P<reference>&(?:amp;)*(?:#\d{1,7};?|#x[0-9a-f]{1,6};?|[a-z][a-z0-9]{1,31};))"
     rf"|(?P<invisible>[{INVISIBLE}]+)"
     rf"|(?P<spelt>[ \t]?(?:\[ ?(?:{_SIGNS}) ?\]|\( ?(?:{_SIGNS}) ?\)|\{{ ?(?:{_SIGNS}) ?\}}|< ?(?:{_SIGNS}) ?>)[ \t]?)"
     r"|(?P<word>(?<=[\w\])}])[ \t](?:d[o0]t[ \t](?=(?:com|org|net|io|ai|xyz|example)\b)|\.[ \t](?=(?:com|org|net|io|xyz|example)\b(?:/\w|[^\w./]|$))))"
@@ -86,7 +87,7 @@ _FOLDED = re.compile(
     r"|(?P<emphasis>\*+|~~+)"
     r"|(?P<escape>\\[!-/:-@\[-`{-~])"
     r"|(?P<percent>%(?:2[EF]|3A|40|5C))"
-    r"|(?P<letter>[^\x00-\x7f])",
+    r"|(?P<letter>[^\x00-\x7f]))",
     re.IGNORECASE,
 )
 _REASONS = {

@@ -74,7 +74,6 @@ def _disguise(link: str) -> str | None:
 
 
 _SCHEME = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*):(?!\d+(?:[/?#]|$))(?P<slashes>/*)")
-_AUTHORITY = re.compile(r"[^/?#]*")
 _DEFAULT_PORTS = {"http": "80", "https": "443"}
 _NUMBER = re.compile(r"(?:0x)?[0-9a-f.]*\d(?:\.0x[0-9a-f]+)*")
 _HOST = re.compile(r"(?:[a-z0-9_-]{1,63}\.)+[a-z][a-z0-9-]{1,62}")
@@ -87,12 +86,15 @@ def _identify_address(link: str) -> Identity:
         return fault
     scheme = found["scheme"].lower() if found is not None else None
     rest = link[found.end() :] if found is not None else link
-    authority = _AUTHORITY.match(rest)
-    host = _host(authority.group() if authority is not None else "", scheme)
+    rest, _, fragment = rest.partition("#")
+    if "//" in fragment:
+        return Identity(fault="another link stands behind its #")
+    rest, mark, query = rest.partition("?")
+    authority, slash, path = rest.partition("/")
+    host = _host(authority, scheme)
     if isinstance(host, Identity):
         return host
-    path, mark, query = rest[len(authority.group() if authority is not None else "") :].partition("#")[0].partition("?")
-    path = _UNRESERVED.sub(_decoded, path)
+    path = _UNRESERVED.sub(_decoded, slash + path)
     if (fault := _path_fault(path)) is not None:
         return fault
     if mark:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -145,12 +145,6 @@ def code_spans(text: str) -> tuple[Span, ...]:
         if index < len(same) and (is_fence or "\n\n" not in text[end : same[index]]):
             spans.append((start, same[index] + end - start))
     return tuple(spans)
-
-
-def is_inside(spans: tuple[Span, ...], place: int) -> bool:
-    """True when `place` lies in one of the sorted, disjoint `spans`."""
-    index = bisect_left(spans, (place + 1,)) - 1
-    return index >= 0 and place < spans[index][1]
 
 
 _AUTOLINK = re.compile(r"<(?P<target>[A-Za-z][A-Za-z0-9+.-]{1,31}:[^\s<>]+)>")

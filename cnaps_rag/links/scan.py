@@ -56,7 +56,7 @@ COMMON_DOMAINS = frozenset(
 def scan(text: str) -> tuple[Span, ...]:
     """Spans in `text`, in the order of their starts; none begins inside another."""
     found = sorted(
-        (span for find in (_schemes, _relatives, _mails, _identifiers, _hosts) for span in find(text)),
+        (span for sign, find in _FINDERS if sign in text for span in find(text)),
         key=lambda span: (span.start, -span.end),
     )
     kept: list[Span] = []
@@ -92,9 +92,10 @@ _WITHOUT_SLASHES = re.compile(
     r"(?<![a-z0-9+.-])(?:"
     r"(?:https?|hxxps?|ftps?|wss?):(?=[/\\]?[^\s/\\\"'`<>)\]},;*])"
     r"|(?:https?|hxxps?|ftps?|wss?|file|ssh|git):(?=\\|/(?!/)\S|/{3})"
-    r"|(?:mailto|javascript|vbscript|livescript|blob|filesystem|view-source|callto|skype|xmpp|sips?|magnet|jar|intent"
+    r"|(?:javascript|vbscript|livescript):(?=[^\s\"'`*_)\]}>])"
+    r"|(?:mailto|blob|filesystem|view-source|callto|skype|xmpp|sips?|magnet|jar|intent"
     r"|bitcoin|ethereum|ipfs|ipns):(?=[\w.?+%/\\&])"
-    r"|data:(?=[\w.+-]+/[\w.+-]+|[;,]\S)"
+    r"|data:(?=[\w.+-]+(?:/[\w.+-]|;\w)|[;,]\S)"
     r"|(?:tel|sms|geo|facetime):(?=\+?\d)"
     r"|urn:(?=[a-z0-9-]+:)"
     r"|about:(?=blank|config|srcdoc)"
@@ -110,15 +111,17 @@ def _schemes(text: str) -> Iterator[Span]:
     while at >= 0:
         start = _scheme_start(text, max(done, at - _LIMIT_SCHEME_CHARS), at)
         span = _span(text, start, at + 3) if start is not None else None
-        if span is not None and span.run_end > at + 3:
+        if span is not None and span.end > at + 3:
             yield _with_cjk_host(text, span, at + 3)
             done = span.run_end
         elif start is not None and _CJK_LETTER.match(text, at + 3) is not None:
             yield _with_cjk_host(text, Span(start=start, end=at + 3, run_end=at + 3), at + 3)
         at = text.find("://", max(at + 3, done))
-    yield from _each(_WITHOUT_SLASHES, text, lambda found: _span(text, found.start(), found.end()))
+    if _COLON.search(text) is not None:
+        yield from _each(_WITHOUT_SLASHES, text, lambda found: _span(text, found.start(), found.end()))
 
 
+_COLON = re.compile(r":\S")
 _LIMIT_SCHEME_CHARS = 40  # the longest registered scheme (ms-secondary-screen-controller) has 30
 _CJK_LETTER = re.compile(rf"[{CJK_LETTERS}]")
 _NOT_BLANK = re.compile(rf"[^{BLANKS}<>\"`{CJK_STOPS}]+")
@@ -159,7 +162,7 @@ def _relatives(text: str) -> Iterator[Span]:
         host = found["host"].strip(".-")
         follows = text[found.end("host") : found.end("host") + 2]
         is_host = is_domain(host.rpartition(".")[2]) and "." in host
-        if is_host or host.startswith("[") or re.match(r"/\S|:\d", follows):
+        if is_host or host.startswith("[") or re.match(r"/|:\d", follows):
             return _span(text, found.start(), found.end("host"))
         return None
 
@@ -180,7 +183,7 @@ def _mails(text: str) -> Iterator[Span]:
     def read(found: re.Match[str]) -> Span | None:
         host = found["host"].rstrip("-_")
         follows = text[found.end() : found.end() + 2]
-        is_ssh = found["user"].lower().endswith("git") and re.match(r":\S", follows) is not None
+        is_ssh = found["user"].lower().endswith("git") and follows.startswith(":")
         if is_ssh or ("." in host and is_domain(host.rpartition(".")[2])):
             end = found.start("host") + len(host)
             start = found.start() + len(found["user"]) - len(found["user"].lstrip(".%-"))
@@ -202,25 +205,23 @@ _ARCHIVES = (
 _IDENTIFIER_TAIL = rf"[^{BLANKS}<>\"`()\[\]{{}},;'’{CJK_LETTERS}{CJK_STOPS}]*+"
 _NUMBER = r"\d{4}\.(?:\d{4,}+|\d{3}(?!\d)|\s\d{4,5}(?!\d))"
 _ARXIV = re.compile(
-    rf"(?<!{WORD})(?i:arxiv)(?P<between>[\s:：#/.(\[*_-]{{1,6}}(?:(?:e-?print|preprint|identifier|number|paper|id|no)\b"
+    rf"(?<!{WORD})(?i:arxiv)(?P<between>[\s:：#/.(\[*_-]{{0,6}}(?:(?:e-?print|preprint|identifier|number|paper|id|no)\b"
     rf"[\s:：.(*_]{{0,4}})?(?:(?:abs|pdf)/)?)(?P<id>(?:(?i:{_ARCHIVES})(?:\.[A-Za-z]{{2}})?/\d{{7}}|{_NUMBER}|(?<=:)\d)"
     rf"{_IDENTIFIER_TAIL})"
 )
-_OLD_ARXIV = re.compile(
-    rf"(?<![\w/.-])(?P<between>)(?P<id>(?:{_ARCHIVES})(?:\.[A-Z]{{2}})?/\d{{7}}(?!\d){_IDENTIFIER_TAIL})"
-)
+_OLD_ARXIV = re.compile(rf"(?<![\w/.-])(?P<id>(?:{_ARCHIVES})(?:\.[A-Z]{{2}})?/\d{{7}}(?!\d){_IDENTIFIER_TAIL})")
 _DOI = re.compile(
-    rf"(?:(?<!{WORD})(?P<label>doi)(?:\s?:\s?|\s))?(?<![\d.])10\.(?:\d{{4,9}}(?:\.\d+)*/(?=[^\s/])|(?<=\b10\.)\d{{4,9}}\s/\S)",
+    rf"(?:(?<!{WORD})(?P<label>doi)(?:\s?:\s?|\s))?(?<![\d.])10\.(?:\d{{4,9}}(?:\.\d+)*/|(?<=\b10\.)\d{{4,9}}\s/\S)",
     re.IGNORECASE,
 )
-_CLEAN_SEPARATOR = re.compile(r"[\s:(\[*_.]*(?:[a-z-]+\.?[\s:(*_]*)?", re.IGNORECASE)
+_SEVEN_DIGITS = re.compile(r"/\d{7}")
 
 
 def _identifiers(text: str) -> Iterator[Span]:
     def read_arxiv(found: re.Match[str]) -> Span:
         end = trimmed_end(text, found.start("id"), found.end())
         target = "arXiv:" + text[found.start("id") : end]
-        fault = _separator_fault(found["between"] or "")
+        fault = _separator_fault(found["between"]) if found.re is _ARXIV else None
         return Span(start=found.start(), end=end, run_end=found.end(), target=target, fault=fault)
 
     def read_doi(found: re.Match[str]) -> Span | None:
@@ -231,9 +232,12 @@ def _identifiers(text: str) -> Iterator[Span]:
         target = "doi:" + text[text.index("10.", found.start()) : span.end]
         return replace(span, target=target, fault="it stands at the end of a path" if is_glued else None)
 
-    yield from _each(_ARXIV, text, read_arxiv)
-    yield from _each(_OLD_ARXIV, text, read_arxiv)
-    yield from _each(_DOI, text, read_doi)
+    if "rxiv" in text.lower():
+        yield from _each(_ARXIV, text, read_arxiv)
+    if _SEVEN_DIGITS.search(text) is not None:
+        yield from _each(_OLD_ARXIV, text, read_arxiv)
+    if "10." in text:
+        yield from _each(_DOI, text, read_doi)
 
 
 def _separator_fault(between: str) -> str | None:
@@ -241,7 +245,7 @@ def _separator_fault(between: str) -> str | None:
         return "a full-width colon stands in it"
     if "\n" in between:
         return "it is broken across lines"
-    if re.search(r"[#/-]|^\.", between.replace("e-print", "")) is not None:
+    if not between or re.search(r"[#/-]|^\.", between.replace("e-print", "")) is not None:
         return "it is no form of an arXiv id that urls.md knows"
     return None
 
@@ -250,16 +254,16 @@ def _separator_fault(between: str) -> str | None:
 
 _DOTTED = re.compile(rf"(?<!{WORD})(?<!-)(?:{WORD}|-)++(?:\.(?:{WORD}|-)++)++")
 _MACHINES = re.compile(
-    r"(?<![\w.])(?:localhost(?=:\d|/)|(?<!\])\[(?:[0-9a-f]{0,4}:){2,7}[0-9a-f]{0,4}\](?=:\d|/\S))", re.I
+    r"(?<![\w.])(?:localhost(?=:\d|/)|(?<!\])\[(?:[0-9a-f]{0,4}:){2,7}[0-9a-f]{0,4}\](?=:\d|/))", re.I
 )
 _NUMBERS = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}")
+_PATH_OR_PORT = re.compile(r"/|:\d")
 _PATH = re.compile(r"[/\\]|:\d|\?[\w%-]+=")
 _REACHES = re.compile(r"[/\\#]|:\d|\?[\w%-]")
 _ARXIV_CLASS = re.compile(r"(?:cs|stat|math|eess|econ|q-bio|q-fin|physics|cond-mat|astro-ph|nlin)\.[A-Z]{2}")
 _ARXIV_CLASSES = re.compile(rf"(?:[/\\](?:{_ARXIV_CLASS.pattern}|[A-Z]{{2}}))*+(?![\w/\\-])")
-# Top-level domains that are the names of programs' files too: "train.py/test.py", "run.sh:12".
-_FILE_DOMAINS = frozenset(["cc", "md", "mm", "mov", "pl", "pm", "ps", "py", "rs", "sh", "so", "zip"])
-_FILE_FOLLOWS = re.compile(r"[/\\][\w-]+\.[a-z]{1,5}(?![\w/\\])|:\d+(?![\w/\\])|/(?=\s|$)")
+# Top-level domains that are the names of files too: in "train.py/test.py" and "model.py:12" they are.
+_FILES = re.compile(r"(?<=\.)(?P<kind>py|md|pt)(?:/[\w-]+\.(?P=kind)(?![\w/\\])|:\d+(?![\w/\\.]))", re.IGNORECASE)
 
 
 def _hosts(text: str) -> Iterator[Span]:
@@ -277,12 +281,13 @@ def _hosts(text: str) -> Iterator[Span]:
         return Span(start=start, end=end, run_end=end)
 
     yield from _each(_DOTTED, text, read)
-    yield from _each(_MACHINES, text, lambda found: _span(text, found.start(), found.end()))
+    if "]" in text or "localhost" in text.lower():
+        yield from _each(_MACHINES, text, lambda found: _span(text, found.start(), found.end()))
 
 
 def _is_host(text: str, host: str, end: int, token_end: int) -> bool:
     if _NUMBERS.fullmatch(host) is not None:
-        return re.compile(r"/\S|:\d").match(text, end) is not None
+        return _PATH_OR_PORT.match(text, end) is not None
     last = host.rpartition(".")[2]
     if _ARXIV_CLASS.fullmatch(host) is not None and _ARXIV_CLASSES.match(text, end) is not None:
         return False
@@ -290,4 +295,8 @@ def _is_host(text: str, host: str, end: int, token_end: int) -> bool:
         return True
     if not is_domain(last) or end != token_end or _PATH.match(text, end) is None:
         return False
-    return not (last.lower() in _FILE_DOMAINS and _FILE_FOLLOWS.match(text, end) is not None)
+    return _FILES.match(text, end - len(last)) is None
+
+
+# Each finder, and a sign without which it finds nothing.
+_FINDERS = ((":", _schemes), ("//", _relatives), ("@", _mails), ("", _identifiers), ("", _hosts))

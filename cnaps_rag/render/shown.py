@@ -64,7 +64,7 @@ def _one_line(text: str) -> str:
     return _BLANK_RUN.sub(" ", text).strip(" ")
 
 
-_COMMENT = re.compile(r"<!--[^<>]*-->|<!--|-->|<![a-z\[][^>]*>|<\?[a-z][^>]*>", re.IGNORECASE)
+_COMMENT = re.compile(r"<!--[^<>]*-->|<!--|-->|<![a-z\[][^<>]*>|<\?[a-z][^<>]*>", re.IGNORECASE)
 
 
 def _without_elements(text: str) -> str:
@@ -75,8 +75,10 @@ def _without_elements(text: str) -> str:
     done = 0
     for element in find_elements(text):
         if element.links or (element.name in KNOWN and not _is_token(element.name, element.has_attributes)):
-            pieces += [text[done : element.start], " " if element.name in _BLOCKS else ""]
-            done = element.end
+            pieces.append(text[done : element.start])
+            # What never ends could end in the words that will follow: "a <b" is taken for a comparison.
+            done = element.end if element.is_whole or element.links else element.start + 1
+            pieces.append("" if element.is_whole and element.name not in _BLOCKS else " " if element.is_whole else "< ")
     pieces.append(text[done:])
     return _one_line(_COMMENT.sub("", "".join(pieces)))
 
@@ -91,15 +93,25 @@ def _is_token(name: str, has_attributes: bool) -> bool:
 
 
 def _without_markup(text: str) -> str:
-    """`text` with Markdown's and LaTeX's links and images as plain text, the innermost first."""
-    if "[" not in text and "\\" not in text and "<" not in text:
+    """`text` with Markdown's and LaTeX's links and images as plain text, and without what could begin or end one."""
+    if not any(sign in text for sign in ("[", "](", "\\", "<")):
         return text
     done = len(text)
+    is_nested = False
     for markup in sorted(find_markup(text), key=lambda markup: -markup.start):
         if markup.end <= done:
             text = text[: markup.start] + _plain(text, markup) + text[markup.end :]
             done = markup.start
-    return text
+        else:
+            is_nested = True  # its turn comes in the next round
+    if is_nested:
+        return text
+    text = _LATEX_COMMAND.sub(r"\1", _LABEL.sub(r"\1:", text))
+    return text.replace("](", "] (").replace("![", "! [")
+
+
+_LATEX_COMMAND = re.compile(r"\\(url|nolinkurl|href)(?![a-z])")
+_LABEL = re.compile(r"^\[([^\[\]]*)\]:")
 
 
 def _plain(text: str, markup: Markup) -> str:
@@ -114,7 +126,7 @@ def _plain(text: str, markup: Markup) -> str:
         case "definition":
             return whole.replace("]:", ":", 1)[1:]
         case "link" if target and not target.startswith("#") and not find_links(target):
-            return whole.replace(f"[{label}](", f"[{label}] (", 1) if label else whole.replace("](", "] (", 1)
+            return whole  # brackets of a formula, as in f[i](x)
         case _:
             return f"{label} ({target})" if label.strip() not in ("", target) and target else label.strip() or target
 
