@@ -58,10 +58,10 @@ class SlotForm:
 
     @property
     def key(self) -> str:
-        """Name of this slot in schema and reply: ``task``, ``M1_input``, ``P2``."""
+        """Name of this slot in schema and reply: ``task``, ``M1_input``, ``P2_says``."""
         if self.name == "task":
             return "task"
-        return self.subject if self.name == "paper" else f"{self.subject}_{self.name}"
+        return f"{self.subject}_{'says' if self.name == 'paper' else self.name}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

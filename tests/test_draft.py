@@ -58,7 +58,7 @@ def test_each_slot_may_cite_only_what_can_speak_of_its_subject() -> None:
             "P1.2",
         ],  # the sentence that names the model, none that tells of the paper's own method
         "M1_output": ["M1.0", "P1.2", "Q.1", "Q.2"],
-        "P1": ["P1.0", "P1.1", "P1.2", "P1.3"],
+        "P1_says": ["P1.0", "P1.1", "P1.2", "P1.3"],
     }
 
 
@@ -73,7 +73,7 @@ def test_a_description_speaks_of_its_model() -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "papers"), [("M1_processing", ()), ("P1", (TITLE_ONLY,))], ids=["bare name", "bare title"]
+    ("key", "papers"), [("M1_processing", ()), ("P1_says", (TITLE_ONLY,))], ids=["bare name", "bare title"]
 )
 def test_names_alone_tell_nothing_and_are_not_asked(key: str, papers: tuple[RelatedPaper, ...]) -> None:
     of = brief(*papers)
@@ -82,14 +82,14 @@ def test_names_alone_tell_nothing_and_are_not_asked(key: str, papers: tuple[Rela
 
 
 def test_papers_that_do_not_bear_have_no_slot() -> None:
-    assert "P1" not in evidence_by_key(brief(SR_PAPER, TITLE_ONLY, bearing=("P2",)))
+    assert "P1_says" not in evidence_by_key(brief(SR_PAPER, TITLE_ONLY, bearing=("P2",)))
 
 
 def test_papers_that_share_a_link_have_one_slot_with_the_sentences_of_both() -> None:
     twin = RelatedPaper(title="The same", paper="https://arxiv.org/pdf/2501.00001v2.pdf", summary="More of it.")
     keys = evidence_by_key(brief(SR_PAPER, twin))
-    assert keys["P1"] == ["P1.0", "P1.1", "P1.2", "P1.3", "P2.0", "P2.1"]
-    assert "P2" not in keys
+    assert keys["P1_says"] == ["P1.0", "P1.1", "P1.2", "P1.3", "P2.0", "P2.1"]
+    assert "P2_says" not in keys
 
 
 def test_the_form_holds_only_what_is_shown() -> None:
@@ -100,7 +100,7 @@ def test_the_form_holds_only_what_is_shown() -> None:
         "M1_input": ("Q.1",),
         "M1_processing": (),
         "M1_output": ("Q.1",),
-        "P1": ("P1.0", "P1.3"),
+        "P1_says": ("P1.0", "P1.3"),
     }
 
 
@@ -128,7 +128,7 @@ def objects_of(schema: Any) -> list[dict[str, Any]]:
 
 def test_schema_is_one_that_strict_servers_take() -> None:
     schema = schema_of(FORM)
-    assert list(schema["properties"]) == ["task", "M1_input", "M1_output", "P1"]
+    assert list(schema["properties"]) == ["task", "M1_input", "M1_output", "P1_says"]
     for found in objects_of(schema):
         assert found["required"] == list(found["properties"])
         assert found["additionalProperties"] is False
@@ -137,7 +137,7 @@ def test_schema_is_one_that_strict_servers_take() -> None:
 
 
 def test_schema_gives_each_slot_its_own_enum_and_the_text_before_its_evidence() -> None:
-    claims = schema_of(FORM)["properties"]["P1"]
+    claims = schema_of(FORM)["properties"]["P1_says"]
     claim = claims["items"]
     assert claim["properties"]["evidence"]["items"]["enum"] == ["P1.0", "P1.1", "P1.2"]
     assert list(claim["properties"]) == ["text", "evidence"]
@@ -162,9 +162,9 @@ def claims_by_key(draft: Draft, form: tuple[SlotForm, ...] = FORM) -> dict[str, 
 
 WHOLE = (
     '{"task":[{"evidence":["Q.1"],"text":"The user asks A."}],"M1_input":[],"M1_output":[],'
-    '"P1":[{"evidence":["P1.1","P1.2"],"text":"B is \\"C\\"."},{"evidence":["P1.1"],"text":"D."}]}'
+    '"P1_says":[{"evidence":["P1.1","P1.2"],"text":"B is \\"C\\"."},{"evidence":["P1.1"],"text":"D."}]}'
 )
-READ = {"task": [("The user asks A.", "Q.1")], "P1": [('B is "C".', "P1.1", "P1.2"), ("D.", "P1.1")]}
+READ = {"task": [("The user asks A.", "Q.1")], "P1_says": [('B is "C".', "P1.1", "P1.2"), ("D.", "P1.1")]}
 
 
 @pytest.mark.parametrize(
@@ -176,31 +176,41 @@ READ = {"task": [("The user asks A.", "Q.1")], "P1": [('B is "C".', "P1.1", "P1.
         pytest.param(f"<think>{{is it P1?}} yes</think>\n{WHOLE}", READ, id="thinking before"),
         pytest.param(f'{{"answer":{WHOLE}}}', READ, id="wrapped"),
         pytest.param("\ufeff" + WHOLE.replace("},{", "},\n\t{"), READ, id="byte order mark and line breaks"),
-        pytest.param('{"P1":[{"text":"a\nb","evidence":["P1.1"]}]}', {"P1": [("a b", "P1.1")]}, id="raw line break"),
         pytest.param(
-            '{"P1":[{"text":"A.","evidence":["P1.1"]}],"P1":[{"text":"B.","evidence":["P1.2"]}]}',
-            {"P1": [("A.", "P1.1"), ("B.", "P1.2")]},
+            '{"P1_says":[{"text":"a\nb","evidence":["P1.1"]}]}', {"P1_says": [("a b", "P1.1")]}, id="raw line break"
+        ),
+        pytest.param(
+            '{"P1_says":[{"text":"A.","evidence":["P1.1"]}],"P1_says":[{"text":"B.","evidence":["P1.2"]}]}',
+            {"P1_says": [("A.", "P1.1"), ("B.", "P1.2")]},
             id="repeated slot",
         ),
         pytest.param(
-            '{"P1":[{"text":"A.","text":"B.","evidence":["P1.1"],"evidence":["P1.2"]}]}',
-            {"P1": [("A.", "P1.1", "P1.2"), ("B.", "P1.1", "P1.2")]},
+            '{"P1_says":[{"text":"A.","text":"B.","evidence":["P1.1"],"evidence":["P1.2"]}]}',
+            {"P1_says": [("A.", "P1.1", "P1.2"), ("B.", "P1.1", "P1.2")]},
             id="repeated keys in a claim",
         ),
         pytest.param(
-            '{"P1":[{"text":"A.","evidence":["P9.9","nonsense"]}]}', {"P1": [("A.", "P9.9", "nonsense")]}, id="unknown"
+            '{"P1_says":[{"text":"A.","evidence":["P9.9","nonsense"]}]}',
+            {"P1_says": [("A.", "P9.9", "nonsense")]},
+            id="unknown",
         ),
-        pytest.param('{"P1":[{"text":"A."}]}', {"P1": [("A.",)]}, id="no evidence"),
-        pytest.param('{"P1":["A.",{"text":"B.","evidence":"[p1.2]"}]}', {"P1": [("A.",), ("B.", "P1.2")]}, id="bare"),
+        pytest.param('{"P1_says":[{"text":"A."}]}', {"P1_says": [("A.",)]}, id="no evidence"),
         pytest.param(
-            '{"P1":{"text":"A.","evidence":"P1.1, P1.2"}}', {"P1": [("A.", "P1.1", "P1.2")]}, id="no list, ids in one"
+            '{"P1_says":["A.",{"text":"B.","evidence":"[p1.2]"}]}', {"P1_says": [("A.",), ("B.", "P1.2")]}, id="bare"
         ),
-        pytest.param('{"P1":"A.","task":null}', {"P1": [("A.",)]}, id="text for a slot, and null"),
-        pytest.param('{"P1":[{"says":"A."},7]}', {"P1": [('{"says": "A."}',), ("7",)]}, id="another form"),
-        pytest.param('{"P1":[{"text":"\\ud83dA.","evidence":["P1.1"]}]}', {"P1": [("\ufffdA.", "P1.1")]}, id="half"),
         pytest.param(
-            '{"P1":[{"text":"A.","evidence":["P1.1"]},{"text":" A. ","evidence":["P1.1","P1.1"]}]}',
-            {"P1": [("A.", "P1.1")]},
+            '{"P1_says":{"text":"A.","evidence":"P1.1, P1.2"}}',
+            {"P1_says": [("A.", "P1.1", "P1.2")]},
+            id="no list, ids in one",
+        ),
+        pytest.param('{"P1_says":"A.","task":null}', {"P1_says": [("A.",)]}, id="text for a slot, and null"),
+        pytest.param('{"P1_says":[{"says":"A."},7]}', {"P1_says": [('{"says": "A."}',), ("7",)]}, id="another form"),
+        pytest.param(
+            '{"P1_says":[{"text":"\\ud83dA.","evidence":["P1.1"]}]}', {"P1_says": [("\ufffdA.", "P1.1")]}, id="half"
+        ),
+        pytest.param(
+            '{"P1_says":[{"text":"A.","evidence":["P1.1"]},{"text":" A. ","evidence":["P1.1","P1.1"]}]}',
+            {"P1_says": [("A.", "P1.1")]},
             id="the same twice",
         ),
     ],
@@ -214,7 +224,7 @@ def test_what_a_reply_says_is_read_however_it_says_it(reply: str, read: dict[str
 
 
 def test_what_no_slot_asks_for_is_told_as_ignored() -> None:
-    reply = '{"P1":[],"summary":"All is well.","M1_processing":[{"text":"M1 dreams.","evidence":["M1.0"]}],"x":[]}'
+    reply = '{"P1_says":[],"summary":"All is well.","M1_processing":[{"text":"M1 dreams.","evidence":["M1.0"]}],"x":[]}'
     draft = parse_draft(reply, FORM, "llm")
     assert claims_by_key(draft) == {}
     assert [part.split(":")[0] for part in draft.ignored] == ["summary", "M1_processing"]
@@ -247,7 +257,7 @@ def test_of_a_reply_that_breaks_off_what_is_whole_is_kept_and_the_rest_is_marked
     "reply",
     [
         pytest.param(WHOLE.replace('"B is', '"B "is'), id="quote that is not escaped"),
-        pytest.param(WHOLE.replace('"P1":', '"P1"='), id="no colon"),
+        pytest.param(WHOLE.replace('"P1_says":', '"P1_says"='), id="no colon"),
     ],
 )
 def test_of_a_reply_that_stops_being_json_what_came_before_is_kept(reply: str) -> None:

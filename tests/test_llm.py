@@ -37,7 +37,7 @@ PROMPT = Prompt(
     left_out=(PassageId("P1.9"),),
     sha256="0" * 64,
 )
-GOOD = '{"task":[{"evidence":["Q.1"],"text":"The user asks."}],"P1":[{"evidence":["P1.1"],"text":"It is."}]}'
+GOOD = '{"task":[{"evidence":["Q.1"],"text":"The user asks."}],"P1_says":[{"evidence":["P1.1"],"text":"It is."}]}'
 FENCED = f"Here you are:\n```json\n{GOOD}\n```"
 
 

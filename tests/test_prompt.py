@@ -226,8 +226,8 @@ def test_repair_asks_for_the_rejected_slots_alone_over_the_same_sources() -> Non
     brief = seed(1)
     draft = build_prompt(brief, Settings())
     repair = build_repair_prompt(brief, [rejected("paper", "P1"), rejected("output", "M1", text="X.")], Settings())
-    assert [slot.key for slot in repair.form] == ["M1_output", "P1"]
-    assert repair.schema["properties"]["P1"]["maxItems"] == 1
+    assert [slot.key for slot in repair.form] == ["M1_output", "P1_says"]
+    assert repair.schema["properties"]["P1_says"]["maxItems"] == 1
     assert repair.messages[0] == draft.messages[0]
     sources = user_text(draft).split("</sources")[0]
     assert user_text(repair).startswith(sources)
@@ -252,7 +252,7 @@ def test_repair_shows_what_an_llm_wrote_as_data() -> None:
 def test_repair_shows_first_what_the_rejected_slots_may_cite(limit: int) -> None:
     prompt = build_repair_prompt(BIG, [rejected("paper", "P11")], Settings(prompt_limit_tokens=limit))
     assert prompt.n_tokens <= limit
-    assert [slot.key for slot in prompt.form] == ["P11"]
+    assert [slot.key for slot in prompt.form] == ["P11_says"]
     n_shown = sum(i.startswith("P11.") for i in shown_ids(prompt))
     assert n_shown == 21 if limit == 2_000 else n_shown >= 2
 
