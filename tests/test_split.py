@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from cnaps_rag.request import AnswerRequest
 from cnaps_rag.sources import RecommendedModel, RelatedPaper
-from cnaps_rag.validation.split import TextClaim, split_claims
+from cnaps_rag.validation.split import split_claims
+from cnaps_rag.validation.statements import TextClaim
 
 REQUEST = AnswerRequest(
     question="I enlarged an image by 4x. How does AI preserve detail?",

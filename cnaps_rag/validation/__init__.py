@@ -1,8 +1,8 @@
 """Draft or any text, and a request → what is traceable in it; the only layer that makes an `Answer`.
 
 Read in this order: `visible`, `predicates` (what asserts nothing), `markup`, `blocks` (what a reader sees of a text),
-`subjects` (which source is spoken of), `split` (a text's claims), `entries`, `judge` (a claim's verdict), `texts`,
-`drafts`, `loading`, `answers`.
+`subjects` (which source is spoken of), `statements`, `split` (a text's claims), `entries`, `judge` (a claim's verdict),
+`texts`, `drafts`, `loading`, `answers`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from cnaps_rag.validation.answers import make_answer
 from cnaps_rag.validation.drafts import judge_draft
 from cnaps_rag.validation.judge import ClaimJudge, ClaimQuery, Judgement
 from cnaps_rag.validation.loading import load_index, load_judge
-from cnaps_rag.validation.split import TextClaim, split_claims
+from cnaps_rag.validation.split import split_claims
+from cnaps_rag.validation.statements import TextClaim
 from cnaps_rag.validation.texts import judge_text
 from cnaps_rag.verifier import Verifier
 

@@ -40,7 +40,7 @@ class _Leaf:
 
     kind: BlockKind = "text"
     level: int = 0
-    lines: list[tuple[int, int]] = field(default_factory=list)
+    lines: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
     label: Visible | None = None
 
 

@@ -13,7 +13,8 @@ from cnaps_rag.request import AnswerRequest
 from cnaps_rag.sources import QUESTION_ID
 from cnaps_rag.validation.blocks import split_blocks
 from cnaps_rag.validation.judge import ClaimJudge, ClaimQuery, Judgement
-from cnaps_rag.validation.split import QUOTED, TextClaim, split_claims
+from cnaps_rag.validation.split import split_claims
+from cnaps_rag.validation.statements import QUOTED, TextClaim
 from cnaps_rag.validation.visible import see
 
 

@@ -12,7 +12,7 @@ from cnaps_rag.render.shown import shown
 from cnaps_rag.report import Citation, ClaimFinding, Layer, LinkFinding, Verdict
 from cnaps_rag.request import AnswerRequest
 from cnaps_rag.sources import QUESTION_ID, FieldName, SourceId
-from cnaps_rag.validation.split import NOTE, TextClaim, TiedLink
+from cnaps_rag.validation.statements import NOTE, TextClaim, TiedLink
 
 LinkField = Literal["paper", "github"]
 _LINK_FIELDS: tuple[LinkField, ...] = ("paper", "github")
@@ -83,7 +83,7 @@ def _citation_of(tie: TiedLink, link: LinkFinding, request: AnswerRequest) -> Ci
     if not _owned(tie, link, request):
         return f"the link is supplied with {', '.join(link.source_ids)}, not with {', '.join(tie.said_of)}"
     said = {twin for source_id in tie.said_of if source_id != QUESTION_ID for twin in request.twins(source_id)}
-    fields = [
+    fields: list[tuple[SourceId, LinkField]] = [
         (source_id, field)
         for source_id in link.source_ids
         if source_id in said
@@ -114,7 +114,8 @@ def _check_note(claim: TextClaim, passages: Passages) -> ClaimFinding:
         return finding(claim, "not_found", "ids", "the request has no such source")
     source = passages.request.source(source_id)
     named = match["field"] or source.title_field
-    field = next((name for name in source.field_names if name == named), None)
+    fields: dict[str, FieldName] = {name: name for name in source.field_names}
+    field = fields.get(named)
     if field is None or source.field(field) is None:
         return finding(claim, "not_found", "ids", f"{source_id} has no {named}")
     citation = find_quote(match["quote"][1:-1], source_id, field, passages)

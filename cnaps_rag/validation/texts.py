@@ -8,7 +8,8 @@ from cnaps_rag.checks.links import check_links
 from cnaps_rag.report import ClaimFinding, LinkFinding, Report
 from cnaps_rag.validation.entries import check_entry, finding
 from cnaps_rag.validation.judge import ClaimJudge, ClaimQuery, Judgement
-from cnaps_rag.validation.split import TextClaim, split_claims
+from cnaps_rag.validation.split import split_claims
+from cnaps_rag.validation.statements import TextClaim
 
 LIMIT_CLAIMS = 2_000
 """Most distinct claims of one text that are read; those after them are ``unchecked``. An answer has some fifty."""
