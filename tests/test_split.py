@@ -413,6 +413,18 @@ def test_any_text_has_exact_spans(text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "start", ["# ", "- **", "| ", "> ", "[^1]: ", "```\n", "<p title='", '"', "FeatSharp says: “", "**"]
+)
+def test_one_long_line_is_read_in_time(start: str) -> None:
+    text = start + "LIIF removes FeatSharp noise " * 10_000
+    begin = time.perf_counter()
+    found = split(text)
+    # Some 0.5 s alone on one core; work that grows with the square of the names in it takes hours.
+    assert time.perf_counter() - begin < 30
+    assert any(claim.is_claim for claim in found)
+
+
+@pytest.mark.parametrize(
     "piece",
     [
         "[",
