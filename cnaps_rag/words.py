@@ -8,7 +8,13 @@ from functools import lru_cache
 
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?|\d+(?:[.,]\d+)*")
 
-STOP_WORDS = frozenset(
+
+def word_set(words: str) -> frozenset[str]:
+    """The words of a list that is written as one text."""
+    return frozenset(words.split())
+
+
+STOP_WORDS = word_set(
     """a about above after again against all also although am an and any are as at be because been before being below
     between both but by can could did do does doing down during each either even ever every few for from further had
     has have having he her here hers him his how however i if in into is it its itself just let may me might more most
@@ -17,13 +23,14 @@ STOP_WORDS = frozenset(
     thus to too toward towards under until up upon us very via was we were what when where whether which while who
     whom whose why will with within without would yet you your yours
     isn't aren't don't doesn't didn't can't couldn't won't wasn't weren't hasn't haven't it's cannot
-    e.g i.e etc et al""".split()
+    e.g i.e etc et al"""
 )
 """Function words: they carry no content of their own, so alignment leaves them out."""
 
 # Longest first: the first ending that fits and leaves three letters or more is taken off.
 _ENDINGS = (
-    ("ifications", "ify"), ("ification", "ify"), ("abilities", ""), ("ability", ""), ("isations", "iz"), ("izations", "iz"), ("isation", "iz"), ("ization", "iz"), ("fulness", "ful"), ("iveness", "ive"),
+    ("ifications", "ify"), ("ification", "ify"), ("abilities", ""), ("ability", ""), ("isations", "iz"),
+    ("izations", "iz"), ("isation", "iz"), ("ization", "iz"), ("fulness", "ful"), ("iveness", "ive"),
     ("ousness", "ous"), ("ational", "at"), ("ations", "at"), ("ities", ""), ("ation", "at"), ("ments", "ment"),
     ("ators", "at"), ("ising", "iz"), ("izing", "iz"), ("ility", "l"), ("ator", "at"), ("ised", "iz"), ("ized", "iz"),
     ("ises", "iz"), ("izes", "iz"), ("iser", "iz"), ("izer", "iz"), ("ness", ""), ("sses", "ss"), ("ings", ""),
@@ -35,7 +42,8 @@ _ENDINGS = (
 
 _IRREGULAR = {
     "built": "build", "made": "make", "took": "take", "taken": "take", "gave": "giv", "given": "giv", "found": "find",
-    "kept": "keep", "shown": "show", "held": "hold", "chosen": "choos", "chose": "choos", "men": "man", "women": "woman",
+    "kept": "keep", "shown": "show", "held": "hold", "chosen": "choos", "chose": "choos", "men": "man",
+    "women": "woman",
     "people": "person", "got": "get", "went": "go", "goes": "go", "ran": "run", "led": "lead", "grew": "grow",
     "fewer": "few", "data": "data", "datasets": "dataset", "analyses": "analys", "analysis": "analys",
     "better": "good", "worse": "bad", "written": "writ", "wrote": "writ", "seen": "see", "saw": "see", "sold": "sell",
@@ -55,7 +63,7 @@ class Word:
 
 @lru_cache(maxsize=16_384)
 def stem(word: str) -> str:
-    """Lower-case stem: endings off, British and American spelling one ("analyses" and "analysis", "colour" and "color").
+    """Lower-case stem: endings off, British and American spelling one ("analyses" as "analysis", "colour" as "color").
 
     Short and not Porter's on purpose: two forms of one word need to meet, a dictionary form is not needed.
     """

@@ -8,21 +8,34 @@ from dataclasses import dataclass
 from cnaps_rag.words import split_words
 
 _ADJECTIVE = r"(?:supplied|provided|given|available|listed|cited|above|two|three|four|five)"
-_NOUN = r"(?:sources?|texts?|papers?|abstracts?|passages?|summar(?:y|ies)|materials?|entr(?:y|ies)|documents?|information|request)"
-_SOURCES = rf"(?:(?:any|either|each|one) of )?(?:(?:the|these|those|any|all|our) )?(?:{_ADJECTIVE} )*{_NOUN}(?: (?:{_ADJECTIVE}|here|of the request))*"
+_NOUN = (
+    r"(?:sources?|texts?|papers?|abstracts?|passages?|summar(?:y|ies)|materials?|entr(?:y|ies)|documents?|"
+    r"information|request)"
+)
+_SOURCES = (
+    r"(?:(?:any|either|each|one) of )?(?:(?:the|these|those|any|all|our) )?"
+    rf"(?:{_ADJECTIVE} )*{_NOUN}(?: (?:{_ADJECTIVE}|here|of the request))*"
+)
 _ONE = rf"(?:{_ADJECTIVE} )*(?:source|text|paper|abstract|passage|summary|entry|document)"
 _SAY = (
     r"(?:say|mention|report|tell|state|describe|explain|specify|give|provide|discuss|indicate|reveal|detail|show|contain|"
-    r"include|address|cover|name|note|disclose|clarify|present|offer|deal with|speak of|touch on|go into|make clear|answer)"
+    r"include|address|cover|name|note|disclose|clarify|present|offer|deal with|speak of|touch on|go into|make clear|"
+    r"answer)"
 )
-_SAYS = r"(?:says|mentions|reports|tells|states|describes|explains|specifies|gives|provides|discusses|indicates|reveals|" \
-    r"details|shows|contains|includes|addresses|covers|names|notes|discloses|clarifies|presents|offers|deals with|" \
-    r"speaks of|touches on|goes into|makes clear|answers)"  # fmt: skip
+_SAYS = (
+    r"(?:says|mentions|reports|tells|states|describes|explains|specifies|gives|provides|discusses|indicates|reveals|"
+    r"details|shows|contains|includes|addresses|covers|names|notes|discloses|clarifies|presents|offers|deals with|"
+    r"speaks of|touches on|goes into|makes clear|answers)"
+)
 _SAID = (
     r"(?:stated|given|described|mentioned|reported|specified|explained|said|told|covered|addressed|discussed|named|"
     r"disclosed|detailed|clear|known|indicated|provided|documented|answered)"
 )
-_NOTHING = r"no (?:information|details?|indication|figures?|statements?|descriptions?|mention|numbers?|hints?|account|explanations?|evidence)"
+_NOTHING = (
+    r"no (?:information|details?|indication|figures?|statements?|descriptions?|mention|numbers?|hints?|account|"
+    r"explanations?|evidence)"
+)
+_DO_NOT = r"(?:do|does|did)(?: not|n['’]t) (?:explicitly |directly |actually |ever |clearly )?"
 _PREPOSITION = r"(?:about|on|of|for|as to|regarding|concerning|that)"
 
 _FORMS = tuple(
@@ -30,8 +43,8 @@ _FORMS = tuple(
         rf"^\W*(?:(?:however|but|and|yet|also|still|here|though),? )?{form}\s*\.?\s*$", re.IGNORECASE | re.DOTALL
     )
     for form in (
-        rf"{_SOURCES}(?: themselves)? (?:do|does|did)(?: not|n['’]t) (?:explicitly |directly |actually |ever |clearly )?{_SAY}\b,?\s*(?P<topic>.+)",
-        rf"(?:none|neither) of {_SOURCES} {_SAYS[:-1]}|say|mention|report|describe|explain|deal with)\b\s*(?P<topic>.+)",
+        rf"{_SOURCES}(?: themselves)? {_DO_NOT}{_SAY}\b,?\s*(?P<topic>.+)",
+        rf"(?:none|neither) of {_SOURCES} (?:{_SAYS}|{_SAY})\b\s*(?P<topic>.+)",
         rf"no {_ONE} {_SAYS}\s+(?P<topic>.+)",
         rf"nothing in {_SOURCES} {_SAYS}\s+(?P<topic>.+)",
         rf"{_SOURCES} (?:leaves?|left) (?:it )?open\s+(?P<topic>.+)",
@@ -46,11 +59,11 @@ _FORMS = tuple(
         rf"{_SOURCES} (?:lacks?|fails? to {_SAY}|never {_SAY}|never {_SAYS})\s+(?P<topic>.+)",
         rf"(?:from {_SOURCES},? )?(?:it|one) (?:cannot|can not) (?:be )?(?:tell|told|learn(?:ed|t)?|say|said|see|seen)"
         rf"(?: from {_SOURCES}),?\s+(?P<topic>.+)",
-        rf"(?P<topic>(?:how|what|which|whether|why|when|where|who|if)\b.+?),? {_SOURCES} (?:do|does)(?: not|n['’]t) {_SAY}",
+        rf"(?P<topic>(?:how|what|which|whether|why|when|where|who|if)\b.+?),? {_SOURCES} {_DO_NOT}{_SAY}",
     )
 )
 _INSIDE = re.compile(
-    rf"(?:[;:]|,? (?:but|and|while|although|though|yet)|,)\s+(?=(?:{_SOURCES} (?:do|does)(?: not|n['’]t) {_SAY}|no {_ONE} "
+    rf"(?:[;:]|,? (?:but|and|while|although|though|yet)|,)\s+(?=(?:{_SOURCES} {_DO_NOT}{_SAY}|no {_ONE} "
     rf"{_SAYS}|none of {_SOURCES})\b)",
     re.IGNORECASE,
 )
@@ -82,7 +95,7 @@ def read_absence(claim: str) -> Absence | None:
     """What a claim says the sources do not tell; None where it is no such claim."""
     for form in _FORMS:
         if match := form.match(claim):
-            topic = match["topic"].strip(" .,;:")
+            topic = re.sub(r"^no ", "", match["topic"].strip(" .,;:"))
             return Absence(topic=topic) if topic else None
     return None
 

@@ -34,7 +34,8 @@ _THE_MODEL = re.compile(
 )
 _OF_THE_USER = re.compile(
     r"^\W*(?:(?:here|in short|in other words|in this (?:request|case)),? )?"
-    r"(?:(?:what )?the (?:user|asker|person|question|task|goal|aim|request)\b|the user's|users? (?:wants?|asks?)|you\b|your\b)",
+    r"(?:(?:what )?the (?:user|asker|person|question|task|goal|aim|request)\b|the user's|users? (?:wants?|asks?)|"
+    r"you\b|your\b)",
     re.IGNORECASE,
 )
 _USER_IN_IT = re.compile(
@@ -51,18 +52,22 @@ class Mention:
     end: int
 
 
+@lru_cache(maxsize=2_048)
 def find_mentions(claim: str, request: AnswerRequest) -> tuple[Mention, ...]:
     """Places in `claim` that name a supplied model or paper, leftmost first; overlapping ones: the longest."""
     found = [mention for source in request.sources for mention in _mentions_of(claim, source, request)]
     found += _model_mentions(claim, request) + _descriptions(claim, request)
     kept: list[Mention] = []
     for mention in sorted(found, key=lambda mention: (mention.start - mention.end, mention.start)):
-        twins = request.twins(mention.source_id)
-        if all(mention.end <= other.start or other.end <= mention.start for other in kept):
-            kept.append(mention)
-        elif any(_same_span(mention, other) and other.source_id not in twins for other in kept):
+        over = [other for other in kept if mention.start < other.end and other.start < mention.end]
+        names_other = any(_same_span(mention, other) and not _are_twins(mention, other, request) for other in over)
+        if not over or names_other:
             kept.append(mention)
     return tuple(sorted(kept, key=lambda mention: mention.start))
+
+
+def _are_twins(mention: Mention, other: Mention, request: AnswerRequest) -> bool:
+    return other.source_id in request.twins(mention.source_id)
 
 
 def _same_span(mention: Mention, other: Mention) -> bool:
@@ -103,6 +108,7 @@ def _handle_pattern(handle: str) -> re.Pattern[str]:
     return re.compile(r"(?<![A-Za-z0-9-])" + r"[\W_]{0,3}".join(map(re.escape, parts)) + r"(?![A-Za-z0-9])", flags)
 
 
+@lru_cache(maxsize=512)
 def handles_of(source: Source, request: AnswerRequest) -> tuple[str, ...]:
     """What a claim may call the source: its whole name or title, the title's head, the names that it introduces."""
     handles = [source.title]

@@ -1,4 +1,4 @@
-"""What the request as a whole bears out: which models are recommended, how many sources, whose link, on which host."""
+"""What the request as a whole bears out: which models are recommended, how many sources, whose link, which host."""
 
 from __future__ import annotations
 
@@ -13,21 +13,23 @@ from cnaps_rag.checks.numbers import find_numbers
 from cnaps_rag.links import canonical_link, find_links
 from cnaps_rag.request import AnswerRequest
 from cnaps_rag.sources import FieldName, Source, SourceId
+from cnaps_rag.words import word_set
 
 _NAME_HOLDS = re.compile(
-    r"^\W*the (?:model['’]s )?name (?:of (?:the|this) (?:recommended )?model,? )?(?P<name>.*?),?\s*(?:contains|holds|has|includes|mentions)"
+    r"^\W*the (?:model['’]s )?name (?:of (?:the|this) (?:recommended )?model,? )?(?P<name>.*?),?\s*"
+    r"(?:contains|holds|has|includes|mentions)"
     r"(?: the (?:word|part|string|term))? [\"“'‘](?P<part>[^\"”’]+)[\"”’'](?: in it)?\s*\.?\s*$",
     re.IGNORECASE,
 )
 # The only words of a claim about the request itself. One word more, and it says something that needs a source's text.
-_WORDS = frozenset(
+_WORDS = word_set(
     """a an the this that these those its it their they there here is are was were be has have had can do does and or
     both only sole single one also as at by for from in of on to under with which namely no not none neither nor any
     recommended supplied related provided given listed available found located hosted linked published accessible named
     called titled name title entry request question answer user model models paper papers source sources tool tools
     link links url urls page address code implementation repository repo github arxiv project pdf website online two
     three four five six seven eight nine ten first second third fourth fifth last next following other another number
-    count total order are: respectively""".split()
+    count total order are: respectively"""
 )
 _ABOUT_REQUEST = re.compile(
     r"\b(?:recommended|supplied|provided|listed|linked|hosted|available|links?|url|code|repository|repo|github|arxiv|"
@@ -37,13 +39,16 @@ _ABOUT_REQUEST = re.compile(
 _ORDINALS = {"first": 0, "second": 1, "third": 2, "fourth": 3, "fifth": 4}
 
 
+Place = tuple[SourceId, FieldName]
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RequestFact:
     """What the request says to a claim about itself; `places` are the fields that bear it out."""
 
     verdict: Literal["supported", "contradicted", "misattributed", "not_found"]
     reason: str
-    places: tuple[tuple[SourceId, FieldName], ...] = ()
+    places: tuple[Place, ...] = ()
 
 
 def check_request_fact(claim: str, request: AnswerRequest, subject: SourceId | None) -> RequestFact | None:
@@ -59,7 +64,7 @@ def _check_name_part(match: re.Match[str], request: AnswerRequest, subject: Sour
         named = [request.source(subject)]
     if not named:
         return RequestFact(verdict="not_found", reason="no supplied source has this name.")
-    places = tuple((source.id, source.title_field) for source in named)
+    places: tuple[Place, ...] = tuple((source.id, source.title_field) for source in named)
     if match["part"] in named[0].title:
         return RequestFact(verdict="supported", reason="the name holds these letters.", places=places)
     return RequestFact(verdict="contradicted", reason=f'the name does not contain "{match["part"]}".', places=places)
@@ -101,9 +106,9 @@ class _FactReader:
             return None
         return RequestFact(verdict="supported", reason="the request itself says so.", places=self._places())
 
-    def _places(self) -> tuple[tuple[SourceId, FieldName], ...]:
+    def _places(self) -> tuple[Place, ...]:
         sources = [self._request.source(source_id) for source_id in self._said_of] or list(self._request.sources)
-        places: list[tuple[SourceId, FieldName]] = []
+        places: list[Place] = []
         wanted = {canonical_link(link.target) for link in self._links}
         for source in sources:
             places.append((source.id, source.title_field))
@@ -146,7 +151,7 @@ class _FactReader:
         return RequestFact(verdict="contradicted", reason=reason) if wrong else None
 
     def _missing_fault(self) -> RequestFact | None:
-        """ "No GitHub link was supplied for X"; a missing link proves nothing more than that."""
+        """Such as "No GitHub link was supplied for X"; a missing link proves nothing more than that."""
         if not re.search(r"\b(?:no|not|none|neither|nor)\b", self._bare, re.IGNORECASE):
             return None
         is_of_link = re.search(r"\b(?:link|links|url)\b", self._bare, re.IGNORECASE)
@@ -166,7 +171,7 @@ class _FactReader:
         )
 
     def _host_fault(self) -> RequestFact | None:
-        for word, host, field in (("github", "github.com", "github"), ("arxiv", "arxiv.org", "paper")):
+        for word, host in (("github", "github.com"), ("arxiv", "arxiv.org")):
             if not re.search(rf"\b{word}\b", self._bare, re.IGNORECASE):
                 continue
             for source_id in self._said_of:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-FaultLayer = Literal["form", "quotes", "numbers", "names", "wording"]
+FaultLayer = Literal["form", "quotes", "numbers", "names", "wording", "attribution"]
 FaultVerdict = Literal["contradicted", "not_found", "misattributed"]
 
 

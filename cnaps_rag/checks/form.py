@@ -11,7 +11,8 @@ from cnaps_rag.words import content_stems
 _ECHO = re.compile(
     r"^\W*(?:n/?a|none|null|string|text|claim(?: text)?|todo|tbd|placeholder|example|lorem ipsum.*|"
     r"(?:your|the) (?:claim|sentence|answer)(?: here)?|one (?:full )?sentence.*|(?:full )?english sentence.*)\W*$"
-    r"|\$(?:\{[a-z_]+\}|[a-z_]{3,}(?![\w$]))|\{\{|(?<![\w^$\\])\{[a-z_]+\}|<[a-z_]+(?: [a-z_]+)*>|^\W*(?:[MPQ]\d*\.\d+[\s,;]*)+\W*$"
+    r"|\$(?:\{[a-z_]+\}|[a-z_]{3,}(?![\w$]))|\{\{|(?<![\w^$\\])\{[a-z_]+\}|<[a-z_]+(?: [a-z_]+)*>"
+    r"|^\W*(?:[MPQ]\d*\.\d+[\s,;]*)+\W*$"
     r"|^\W*(?:what|how) [^?]{1,80}(?:as its sentences say|as the question says)",
     re.IGNORECASE,
 )

@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-_ENGLISH = frozenset(
+from cnaps_rag.words import word_set
+
+_ENGLISH = word_set(
     """the of and to in is are that for with on as it from by this an be at or not which was were its has have can how
-    does do what when where than into their they these but also more such only between""".split()
+    does do what when where than into their they these but also more such only between"""
 )
 # Function words of the languages that are written with Latin letters most often; none is an English word.
-_FOREIGN = frozenset(
+_FOREIGN = word_set(
     """der die das und ist nicht mit von für auf ein eine einer dem den des wird werden sich auch als bei nach aus wie
     le la les des du une est et dans pour que qui sur pas avec par ce cette sont aux ne au plus
     el los las del una es en y por con para se al como su lo más pero sus
@@ -19,7 +21,7 @@ _FOREIGN = frozenset(
     het een van dat niet zijn voor met op te aan
     och att som på av är för inte ett
     i w na z że się nie do jest jak
-    ve bir bu için ile""".split()
+    ve bir bu için ile"""
 ) - {"i", "do", "no", "as", "in", "es", "se", "me", "a"}
 
 LEAST_LATIN_SHARE = 0.6

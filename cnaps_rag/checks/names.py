@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from cnaps_rag.checks.faults import Fault
-from cnaps_rag.words import STOP_WORDS, content_stems
+from cnaps_rag.words import STOP_WORDS, content_stems, word_set
 
 _TOKEN = re.compile(r"[^\W_]+(?:[-_.+/&’'][^\W_]+)*")
 _PART = re.compile(r"[^\W_]+")
@@ -20,7 +20,7 @@ _DEFINED = re.compile(r"((?:[\w-]+[ \u00a0]){1,7})\(([A-Z][\w-]{1,9}?)s?\)")
 _DEFINED_AFTER = re.compile(r"\b([A-Z][\w-]{1,9}?)s?[ \u00a0]\(([\w-]+(?:[ \u00a0][\w-]+){1,6})\)")
 
 # Capitalised and yet no names of anything that a source would have to hold.
-_ORDINARY = frozenset("ai i english user users question input output workflow task paper model source".split())
+_ORDINARY = word_set("ai i english user users question input output workflow task paper model source")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ def _singular(key: str) -> str:
 def find_names(text: str) -> tuple[Name, ...]:
     """What is written like a name: capitals inside, letters with digits, or a capital in mid-sentence.
 
-    A word that is capitalised only because it opens a sentence is none; in a line of headline case no single capital is.
+    A word that is capitalised only because it opens a sentence is none; in a headline no single capital is.
     """
     names: list[Name] = []
     headline = _is_headline(text)
@@ -137,7 +137,7 @@ def _is_held(name: Name, held: frozenset[str], stems: frozenset[str], expansions
 
 
 def _is_inflected(name: Name, held: frozenset[str]) -> bool:
-    """ "Europe" of "European", "Gaussians" of "Gaussian": only words that are nothing but capitalised."""
+    """Such as "Europe" of "European", "Gaussians" of "Gaussian": only words that are nothing but capitalised."""
     if len(name.key) < 5 or not name.text[1:].islower():
         return False
     return any(key.startswith(name.key) or (len(key) >= 5 and name.key.startswith(key)) for key in held)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
+from itertools import pairwise
 from typing import Literal
 
 from cnaps_rag.checks.faults import Fault
@@ -14,60 +15,58 @@ from cnaps_rag.words import split_words
 
 Bound = Literal["exact", "about", "over", "at_least", "under", "at_most"]
 
-_SMALL = """two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen
-eighteen nineteen""".split()
-_TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
+_SMALL = (
+    *("two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"),
+    *("thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"),
+)
+_TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
 _VALUE_BY_WORD = {word: n for n, word in enumerate(_SMALL, 2)} | {word: 10 * n for n, word in enumerate(_TENS, 2)}
 _SCALES = {"hundred": 100, "thousand": 1_000, "million": 10**6, "billion": 10**9, "trillion": 10**12}
 _MULTIPLIERS = {"k": 1_000, "K": 1_000, "M": 10**6, "B": 10**9, "bn": 10**9}
 
-# Unit as written -> (what it measures, how many of the smallest unit named here)
-_UNITS: dict[str, tuple[str, Decimal]] = {}
-for _dimension, _names in {
-    "length": "nm=1 µm=1e3 mm=1e6 cm=1e7 m=1e9 metre=1e9 meter=1e9 km=1e12 kilometre=1e12 kilometer=1e12",
-    "time": "ns=1 µs=1e3 ms=1e6 millisecond=1e6 s=1e9 sec=1e9 second=1e9 min=6e10 minute=6e10 h=3.6e12 hour=3.6e12 "
-    "day=8.64e13 week=6.048e14 month=2.592e15 year=3.1536e16",
-    "bytes": "byte=1 kB=1e3 KB=1e3 MB=1e6 GB=1e9 TB=1e12",
-    "frequency": "Hz=1 kHz=1e3 MHz=1e6 GHz=1e9",
-    "pixels": "px=1 pixel=1",
-    "decibels": "dB=1",
-    "percent": "%=1 percent=1",
-    "points": "point=1 pp=1",
-    "times": "x=1 X=1 ×=1 times=1 fold=1",
-}.items():
-    for _pair in _names.split():
-        _UNITS[_pair.split("=")[0]] = (_dimension, Decimal(_pair.split("=")[1]))
+# What is measured -> its units as written, each with how many of the smallest one named here.
+_MEASURES: dict[str, dict[str, str]] = {
+    "length": {"nm": "1", "µm": "1e3", "mm": "1e6", "cm": "1e7", "km": "1e12", "kilometre": "1e12", "kilometer": "1e12"}
+    | dict.fromkeys(("m", "metre", "meter"), "1e9"),
+    "time": {"ns": "1", "µs": "1e3", "day": "8.64e13", "week": "6.048e14", "month": "2.592e15", "year": "3.1536e16"}
+    | dict.fromkeys(("ms", "millisecond"), "1e6")
+    | dict.fromkeys(("s", "sec", "second"), "1e9")
+    | dict.fromkeys(("min", "minute"), "6e10")
+    | dict.fromkeys(("h", "hour"), "3.6e12"),
+    "bytes": {"byte": "1", "kB": "1e3", "KB": "1e3", "MB": "1e6", "GB": "1e9", "TB": "1e12"},
+    "frequency": {"Hz": "1", "kHz": "1e3", "MHz": "1e6", "GHz": "1e9"},
+    "pixels": dict.fromkeys(("px", "pixel"), "1"),
+    "decibels": {"dB": "1"},
+    "percent": dict.fromkeys(("%", "percent"), "1"),
+    "points": dict.fromkeys(("point", "pp"), "1"),
+    "times": dict.fromkeys(("x", "X", "×", "times", "fold"), "1"),
+}
+_UNITS = {unit: (dimension, Decimal(size)) for dimension, sizes in _MEASURES.items() for unit, size in sizes.items()}
 _ONE_UNIT = ("", Decimal(1))
 
-_CUES: dict[str, Bound] = {}
-for _bound, _words in {
+_BOUNDS: dict[Bound, str] = {
     "about": "about,around,approximately,approx.,roughly,nearly,almost,some,circa,ca.,close to,~,≈",
     "over": "over,more than,above,exceeding,exceeds,upwards of,beyond,>,larger than,greater than,longer than",
-    "at_least": "at least,≥,no less than,no fewer than,minimum of",
+    "at_least": "at least,≥,no less than,no fewer than,not less than,minimum of",
     "under": "under,below,less than,fewer than,<,shorter than,smaller than",
-    "at_most": "at most,up to,≤,no more than,maximum of,within",
-}.items():
-    for _word in _words.split(","):
-        _CUES[_word] = _bound  # type: ignore[assignment]
+    "at_most": "at most,up to,≤,no more than,not more than,maximum of,within",
+}
+# Longest first: "no more than" ends in "more than".
+_CUES: tuple[tuple[str, Bound], ...] = tuple(
+    sorted(((cue, bound) for bound, cues in _BOUNDS.items() for cue in cues.split(",")), key=lambda pair: -len(pair[0]))
+)
 
 _DIGITS = r"\d{1,3}(?:[,\u00a0\u2009\u202f ]\d{3})+(?!\d)(?:\.\d+)?|\d+(?:\.\d+)?"
+_SCALE_WORDS = "|".join(_SCALES)
 _NUMBER = re.compile(
-    rf"(?P<digits>{_DIGITS})"
-    r"|(?<![\w-])(?P<word>(?:(?:" + "|".join(_TENS) + r")(?:[- ](?:one|" + "|".join(_SMALL[:8]) + r"))?|"
-    r"(?:one|a)(?=[ -](?:"
-    + "|".join(_SCALES)
-    + r"))|"
-    + "|".join(sorted(_SMALL, key=len, reverse=True))
-    + r"))(?![\w])",
+    rf"(?P<digits>{_DIGITS})|(?<![\w-])(?P<word>(?:{'|'.join(_TENS)})(?:[- ](?:one|{'|'.join(_SMALL[:8])}))?|"
+    rf"(?:one|a)(?=[ -](?:{_SCALE_WORDS}))|{'|'.join(sorted(_SMALL, key=len, reverse=True))})(?!\w)",
     re.IGNORECASE,
 )
-_SCALE = re.compile(r"[ \u00a0-]?(" + "|".join(_SCALES) + r")\b", re.IGNORECASE)
-_MULTIPLIER = re.compile(r"(?:k|K|M|B|bn)(?![\w])")
-_UNIT = re.compile(
-    r"(?:[ \u00a0\u202f-]?(?P<unit>per cent|percentage points?|"
-    + "|".join(sorted(map(re.escape, _UNITS), key=len, reverse=True))
-    + r")s?)(?![\w])"
-)
+_SCALE = re.compile(rf"[ \u00a0-]?({_SCALE_WORDS})\b", re.IGNORECASE)
+_MULTIPLIER = re.compile(r"(?:k|K|M|B|bn)(?!\w)")
+_UNIT_WORDS = "|".join(sorted(map(re.escape, _UNITS), key=len, reverse=True))
+_UNIT = re.compile(rf"[ \u00a0\u202f-]?(?P<unit>per cent|percentage points?|{_UNIT_WORDS})s?(?!\w)")
 _SUFFIX = re.compile(r"(?:st|nd|rd|th|s)\b")  # 16th, 1980s
 _JOINT = re.compile(r"\s?(?:[-–—x×]|to|and)\s?")
 _LETTER = "[A-Za-zÀ-ÖØ-öø-ÿ]"  # not Chinese, Japanese or Korean ones: they follow a number without a blank
@@ -175,7 +174,7 @@ def _unit_of(written: str) -> tuple[str, Decimal]:
 
 def _bound_before(before: str) -> Bound:
     tail = before[-24:].lower().rstrip()
-    for cue, bound in _CUES.items():
+    for cue, bound in _CUES:
         if tail.endswith(cue) and not re.search(r"\w$", tail[: len(tail) - len(cue)] + " " * (not cue[0].isalpha())):
             return bound
     return "exact"
@@ -284,7 +283,7 @@ def _bare_value(number: Number) -> Decimal:
 
 
 def _counts_other(number: Number, equal: Sequence[Number], given: Sequence[Number]) -> Fault | None:
-    """ "924 workers and 34 annotators" of "924 annotators and 34 workers": equal values, swapped in what they count."""
+    """Equal values, swapped in what they count: "924 workers, 34 annotators" of "924 annotators, 34 workers"."""
     nouns = set(number.nouns)
     if not nouns or any(nouns & set(other.nouns) or not other.nouns for other in equal):
         return None
@@ -297,7 +296,7 @@ def _counts_other(number: Number, equal: Sequence[Number], given: Sequence[Numbe
 
 def _swapped(claim: str, wanted: Sequence[Number], evidence: str, given: Sequence[Number]) -> tuple[Fault, ...]:
     """Two numbers in another order than in the evidence, while what they belong to stands in the same order."""
-    for first, second in zip(wanted, wanted[1:], strict=False):
+    for first, second in pairwise(wanted):
         equal = [[other for other in given if _agree(number, other)] for number in (first, second)]
         if first.value == second.value or not all(equal) or equal[0][0].start < equal[1][-1].start:
             continue

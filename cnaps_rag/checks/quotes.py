@@ -25,9 +25,11 @@ _VERB = r"(?:says?|asks?|states?|writes?|reads?|notes?|reports?|tells?|explains?
 _FRAME = re.compile(
     rf"""^[\s\-*•>]*(?:
       (?:{_NAMED}:\s+)?(?:the|a)\s+supplied\s+paper,?\s+{_TITLED},?\s+says
-    | (?P<user>(?:the\s+user|you)\s+(?:asks?|says?|writes?|states?|wants?\s+to\s+know)|the\s+question\s+(?:asks?|is|reads?|says)|question)
+    | (?P<user>(?:the\s+user|you)\s+(?:asks?|says?|writes?|states?|wants?\s+to\s+know)
+        | the\s+question\s+(?:asks?|is|reads?|says) | question)
     | its\s+closest\s+sentence\s+to\s+the\s+question\s+is
-    | (?:the|this|its)\s+(?:supplied\s+|related\s+)?(?:paper|description|summary|abstract|study|authors?|source|entry)\s+{_VERB}
+    | (?:the|this|its)\s+(?:supplied\s+|related\s+)?
+        (?:paper|description|summary|abstract|study|authors?|source|entry)\s+{_VERB}
     | (?P<id>(?:[MP]\d+|Q)(?:\.\d+)?),\s+(?:name|title|summary|description|question)
     | (?:in\s+its\s+own\s+words|in\s+the\s+paper's\s+words)
     | (?:the\s+(?:supplied\s+)?paper\s+)?(?P<name>[^\"“”:\n]{{2,300}}?)\s+{_VERB}

@@ -13,8 +13,9 @@ from cnaps_rag.words import content_stems, split_words, stem
 
 _CLAUSE_END = re.compile(r"[,;:.!?()]\s|[;:()]|\b(?:but|while|whereas|although|though|however|which|who)\b")
 _NEGATION = re.compile(
-    r"\b(?:not(?! (?:only|just|merely|necessarily|to mention))|no(?! (?:longer|doubt))|never|neither|nor|without|cannot|"
-    r"\w+n['’]t|hardly|barely|scarcely|lacks?|lacking|fails? to|failed to|unable to|of little|instead of|rather than)\b",
+    r"\b(?:not(?! (?:only|just|merely|necessarily|to mention))|no(?! (?:longer|doubt))|never|neither|nor|without|"
+    r"cannot|\w+n['’]t|hardly|barely|scarcely|lacks?|lacking|fails? to|failed to|unable to|of little|instead of|"
+    r"rather than)\b",
     re.IGNORECASE,
 )
 # These deny what follows only in effect: enough to excuse a "not", too little to accuse for lack of one.
@@ -38,25 +39,28 @@ _HEDGE = re.compile(
 _CAREFUL = re.compile(
     _HEDGE.pattern[:-3]
     + r"|believ\w*|argu\w*|propos\w*|idea|hypothes\w*|able|allow\w*|enabl\w*|capab\w*|let(?:s|ting)?|"
-    r"want\w*|try|tries|trying|meant|supposed|goal|according|whether|should|promis\w*|if|to)\b",
+    r"want\w*|try|tries|trying|meant|supposed|goal|according|whether|should|promis\w*|if|is to|are to)\b",
     re.IGNORECASE,
 )
 
 _STRONG: dict[str, re.Pattern[str]] = {
     kind: re.compile(rf"\b(?:{pattern})\b", re.IGNORECASE)
     for kind, pattern in {
-        "everything": r"all|every\w*|always|everywhere|entire(?:ly)?|complete(?:ly)?|fully|whole|totally|perfect(?:ly)?|"
-        r"any|universal(?:ly)?|regardless|never|in all cases|without exception|both",
+        "everything": r"all|every\w*|always|everywhere|entire(?:ly)?|complete(?:ly)?|fully|whole|totally|"
+        r"perfect(?:ly)?|any|universal(?:ly)?|regardless|never|in all cases|without exception|both",
         "the best": r"best|optimal(?:ly)?|ideal(?:ly)?|unmatched|unrivall?ed|unbeat\w+|superior|foremost|leading|"
-        r"state[- ]of[- ]the[- ]art|sota|the most|most \w+|(?:high|larg|fast|strong|great|small|low|hard|new|simpl|cheap)est",
-        "the whole way": r"remov\w+|eliminat\w+|solv(?:e|es|ed|ing)|guarante\w+|ensur\w+|no longer|obsolete|superfluous|"
-        r"once and for all|mak\w+ sure|perfectly|prevent\w*|never|prov(?:e|es|ed|en)|flawless(?:ly)?|impossible",
+        r"state[- ]of[- ]the[- ]art|sota|the most|most \w+|"
+        r"(?:high|larg|fast|strong|great|small|low|hard|new|simpl|cheap)est",
+        "the whole way": r"remov\w+|eliminat\w+|solv(?:e|es|ed|ing)|guarante\w+|ensur\w+|no longer|obsolete|"
+        r"superfluous|once and for all|mak\w+ sure|perfectly|prevent\w*|never|prov(?:e|es|ed|en)|flawless(?:ly)?|"
+        r"impossible",
         "only": r"only|solely|exclusively|alone|sole|nothing but|purely",
     }.items()
 }
 
-_OPPOSITES = """increase decrease|raise lower|higher lower|more less|more fewer|before after|strengthen weaken|enhance weaken|
-enhance suppress|better worse|cheap expensive|cheaply expensive|inexpensive expensive|large small|many few|strong weak|
+_OPPOSITES = """increase decrease|raise lower|higher lower|more less|more fewer|before after|strengthen weaken|
+enhance weaken|enhance suppress|better worse|cheap expensive|cheaply expensive|inexpensive expensive|large small|
+many few|strong weak|
 always never|reduce increase|improve worsen|improve degrade|improve reduce|first last|open closed|increase reduce|
 outperform underperform|faster slower|fast slow|easy difficult|internal external|global local|synthetic real|add remove|
 agnostic specific|maximize minimize|online offline|early late|fine coarse|upscale downscale|upsample downsample|
@@ -68,7 +72,8 @@ _OPPOSITE_STEMS = frozenset(
 )
 
 _COMPARISON = re.compile(
-    r"\b(?:(?<!rather )(?<!other )(?<!more )(?<!less )than(?! \d)|outperform\w*|surpass\w*|beats?|exceeds?|superior to|ahead of)\b",
+    r"\b(?:(?<!rather )(?<!other )(?<!more )(?<!less )than(?! \d)|outperform\w*|surpass\w*|beats?|exceeds?|"
+    r"superior to|ahead of)\b",
     re.IGNORECASE,
 )
 _BEHIND = re.compile(r"\b(?:(?:fall|lag|trail)\w* behind|fell behind|inferior|worse|underperform\w*)\b", re.IGNORECASE)
@@ -141,7 +146,7 @@ def _is_met(scope: _Scope, met: list[str]) -> bool:
 
 
 def _comparisons(claim: str, evidence: str) -> Iterator[Fault]:
-    """ "A is better than B" of "B is better than A", told by the names on either side."""
+    """Such as "A is better than B" of "B is better than A", told by the names on either side."""
     if _BEHIND.search(claim) and _AHEAD.search(evidence) and not _BEHIND.search(evidence):
         yield _contradicted("the evidence does not put it behind what it is compared with.")
     for ours in _COMPARISON.finditer(claim):
@@ -156,17 +161,22 @@ def _comparisons(claim: str, evidence: str) -> Iterator[Fault]:
 
 
 def _opposites(claim: str, evidence: str) -> Iterator[Fault]:
+    """A word and its opposite beside the same words: "correlates strongly" of "weakly correlated"."""
     ours, theirs = _plain_stems(claim), _plain_stems(evidence)
     for pair in _OPPOSITE_STEMS:
         in_claim, in_evidence = pair & ours, pair & theirs
-        if (
-            len(in_claim) == len(in_evidence) == 1
-            and in_claim != in_evidence
-            and not _NEGATION.search(claim + evidence)
-        ):
-            yield _contradicted(
-                f'"{next(iter(in_claim))}" in the claim is the opposite of "{next(iter(in_evidence))}".'
-            )
+        if len(in_claim) != 1 or len(in_evidence) != 1 or in_claim == in_evidence or _NEGATION.search(claim + evidence):
+            continue
+        (said,), (told,) = in_claim, in_evidence
+        if _beside(claim, said) & _beside(evidence, told):
+            yield _contradicted(f'"{said}" in the claim is the opposite of "{told}".')
+
+
+def _beside(text: str, stem_: str) -> set[str]:
+    """Content stems that stand within two words of `stem_`."""
+    stems = [word.stem for word in split_words(text) if word.is_content or word.stem == stem_]
+    places = [place for place, other in enumerate(stems) if other == stem_]
+    return {stems[n] for place in places for n in range(max(0, place - 2), min(len(stems), place + 3)) if n != place}
 
 
 @lru_cache(maxsize=4_096)

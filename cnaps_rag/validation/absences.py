@@ -8,7 +8,7 @@ from functools import cached_property
 
 from cnaps_rag.checks.absence import Absence, presupposed
 from cnaps_rag.checks.names import find_names, spelling_keys
-from cnaps_rag.fit import assess_fit
+from cnaps_rag.fit import Fit, assess_fit
 from cnaps_rag.index import PassageIndex
 from cnaps_rag.passages import Passage
 from cnaps_rag.sources import QUESTION_ID, SourceId
@@ -18,7 +18,7 @@ from cnaps_rag.words import content_stems
 
 # Nearness (cosine + half the share of words) from which a passage counts as telling what is said to be absent. Chosen
 # on half of claims.jsonl (evals/claims): of true and false absences it parts most there.
-LEAST_NEARNESS = 0.7
+LEAST_NEARNESS = 0.65
 
 _IS_FIT = re.compile(
     r"\b(?:do(?:es)?|can do|fits?|suits?|answers?) (?:what )?the (?:user(?:'s)?|question)\b", re.IGNORECASE
@@ -32,7 +32,7 @@ class AbsenceJudge:
         self._index = index
         self._request = index.passages.request
 
-    def judge(self, claim: str, absence: Absence, spoken: Sequence[SourceId]) -> Judgement:
+    def judge(self, absence: Absence, spoken: Sequence[SourceId]) -> Judgement:
         """Verdict on a statement of absence about the sources spoken of, or about all where it names none."""
         if (judgement := self._smuggled(absence)) is not None:
             return judgement
@@ -62,7 +62,7 @@ class AbsenceJudge:
         return rejected("not_found", "absence", reason)
 
     def _judge_fit(self, models: Sequence[SourceId]) -> Judgement:
-        """ "… do not say that X does what the question asks": as `fit` judges it, so that both always agree."""
+        """Absence of what the question asks: as `fit` judges it, so that both always agree."""
         for model in self._fit.models:
             if model.source_id in models and model.verdict == "fits":
                 evidence = tuple(cite(self._index.passages.by_id[passage_id]) for passage_id in model.evidence)
@@ -73,7 +73,7 @@ class AbsenceJudge:
         return self._request.source(source_id).kind
 
     @cached_property
-    def _fit(self):  # noqa: ANN202
+    def _fit(self) -> Fit:
         passages = self._index.passages
         hits = self._index.search(self._request.question, k=len(passages.all))
         return assess_fit(passages, hits, self._index.vectors)

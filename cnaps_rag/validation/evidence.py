@@ -68,7 +68,7 @@ def cite(passage: Passage, start: int | None = None, end: int | None = None) -> 
 
 
 def passages_about(index: PassageIndex, source_id: SourceId) -> tuple[Passage, ...]:
-    """Passages that can speak of a source: its own and its twins', and of a model also sentences that tell of it by name.
+    """Passages that can speak of a source: its own, its twins', and of a model sentences that tell of it by name.
 
     A name is no text: entries of models are left out (policy.md, "A name may warn, never vouch").
     """
@@ -129,7 +129,7 @@ def windows_around(ranked: Sequence[tuple[float, Passage]], first: Sequence[Pass
     near = [passage for _, passage in ranked[:N_NEAREST]]
     windows += [(passage,) for passage in near]
     for passage in [*first, *near][:2]:
-        windows += [pair for pair in _with_neighbours(passage, allowed)]
+        windows += _with_neighbours(passage, allowed)
     windows += [(one, other) for one in near[:2] for other in near[1:] if _can_join(one, other)]
     if len(near) > 2 and _can_join(near[0], near[1]) and _can_join(near[1], near[2]):
         windows.append(tuple(near))

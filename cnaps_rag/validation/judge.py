@@ -116,7 +116,7 @@ class ClaimJudge:
     def _reading(self, text: str, spoken: tuple[SourceId, ...], query: ClaimQuery) -> Judgement | Reading:
         absence = read_absence(text)
         if absence is not None:
-            return self._absences.judge(text, absence, spoken)
+            return self._absences.judge(absence, spoken)
         if not is_english(text):
             return self._check_foreign(text, spoken)
         by_id = self.index.passages.by_id
@@ -134,11 +134,9 @@ class ClaimJudge:
         if query.subject is None or not query.cited:
             return None
         may_speak = {passage.id for passage in passages_about(self.index, query.subject)}
-        entries = (
-            {f"{twin}.0" for twin in self._request.twins(query.subject)} if query.subject != QUESTION_ID else set()
-        )
+        entries = {PassageId(f"{twin}.0") for twin in self._request.twins(query.subject)}
         for passage_id in query.cited:
-            if passage_id not in may_speak and passage_id not in entries and not self._is_question(passage_id):
+            if passage_id not in may_speak | entries and not self._is_question(passage_id):
                 passage = by_id[passage_id]
                 reason = f"{passage_id} does not speak of {query.subject}."
                 return rejected("misattributed", "ids", reason, (cite(passage),))

@@ -9,7 +9,7 @@ from functools import cached_property
 from numpy import float32
 from numpy.typing import NDArray
 
-from cnaps_rag.checks.attribution import handles_of, without_mentions
+from cnaps_rag.checks.attribution import find_mentions, handles_of, without_mentions
 from cnaps_rag.checks.faults import Fault
 from cnaps_rag.checks.language import is_english
 from cnaps_rag.checks.names import check_names
@@ -117,7 +117,7 @@ class Reader:
         return [self._hold(reading, window, (*reading.spoken, window.source_id)) for window in windows]
 
     def _hold(self, reading: Reading, window: Window, called: Sequence[SourceId]) -> _Tried:
-        """Checks a claim against one window; in `called` are the sources whose names in the claim are not in question."""
+        """Checks a claim against one window; its names for the sources in `called` are not in question."""
         source = self._request.source(window.source_id)
         claim = self._put(reading, (*called, window.source_id))
         twins = self._request.twins(window.source_id)
@@ -132,7 +132,18 @@ class Reader:
         if window.is_entry and not _title_asserts(claim, titles):
             reason = "a title that merely names it does not say it."
             faults = (*faults, Fault(layer="names", verdict="not_found", reason=reason))
-        return _Tried(window, claim, faults)
+        return _Tried(window, claim, (*faults, *self._unnamed(reading, window)))
+
+    def _unnamed(self, reading: Reading, window: Window) -> tuple[Fault, ...]:
+        """Of two sources that a claim speaks of, evidence from one has to name the other."""
+        twins = self._request.twins(window.source_id)
+        others = [source_id for source_id in reading.spoken if source_id not in twins]
+        if len(others) == len(reading.spoken) or not others:
+            return ()
+        named = {mention.source_id for mention in find_mentions(window.text, self._request)}
+        missing = [source_id for source_id in others if not named & set(self._request.twins(source_id))]
+        reason = f"{_ids_of(window)} does not speak of {', '.join(missing)}."
+        return (Fault(layer="attribution", verdict="misattributed", reason=reason),) if missing else ()
 
     def _score(self, tried: Sequence[Sequence[_Tried]]) -> list[list[_Tried]]:
         pairs = [(one.window.text, one.claim) for row in tried for one in row]

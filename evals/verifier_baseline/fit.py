@@ -35,6 +35,7 @@ LIMIT_EVIDENCE_CHARS = 6_000
 
 
 def load_rows(name: str, split: str, limit: int) -> list[dict[str, object]]:
+    """At most `limit` rows of one set, the same every time."""
     with gzip.open(GROUNDING / f"{name}.{split}.jsonl.gz", "rt", encoding="utf-8") as lines:
         rows = [row for row in map(json.loads, lines) if len(row["evidence"]) <= LIMIT_EVIDENCE_CHARS]
     random.Random(SEED).shuffle(rows)
@@ -42,6 +43,7 @@ def load_rows(name: str, split: str, limit: int) -> list[dict[str, object]]:
 
 
 def main() -> None:
+    """Fits on the train sets, measures on the dev sets, prints both."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--train-rows", type=int, default=250, help="most rows of each set to fit on")
     parser.add_argument("--dev-rows", type=int, default=120, help="most rows of each set to measure on")

@@ -1,0 +1,126 @@
+"""Verdicts of the claim checks per label and kind on ../shared/claims.jsonl: the baseline that a verifier has to beat.
+
+Run: ``python evals/claims/run.py [--half tuning|report|seeds|all] [--curve] [--rows KIND ...]``. The rules and the
+threshold were chosen on the even-numbered requests alone (s014 and s018, which share a paper, are both among them);
+``report`` is the odd-numbered requests, ``seeds`` the five seeds, which share papers with each other only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cnaps_rag.request import AnswerRequest
+from cnaps_rag.validation import ClaimJudge, ClaimQuery, Judgement, load_index
+from cnaps_rag.verifier import ClaimVerifier
+
+SHARED = Path(__file__).parents[2].parent / "shared"
+LABELS = ("supported", "contradicted", "misattributed", "not_found")
+VERDICTS = (*LABELS, "unchecked")
+Judged = tuple[dict[str, Any], Judgement]
+
+
+class CountingVerifier(ClaimVerifier):
+    """The shipped verifier, counting the pairs it scores; its threshold can be set."""
+
+    n_pairs = 0
+
+    def score(self, pairs: Any) -> Any:
+        """As `ClaimVerifier.score`."""
+        self.n_pairs += len(pairs)
+        return super().score(pairs)
+
+
+def belongs(file: str, half: str) -> bool:
+    """True where a prompt is part of this half of the data."""
+    if half == "all":
+        return True
+    if file.startswith("seeds/"):
+        return half == "seeds"
+    is_even = int(file[len("requests/s") :][:3]) % 2 == 0
+    return half == ("tuning" if is_even else "report")
+
+
+def judge_rows(half: str, verifier: ClaimVerifier) -> Iterator[tuple[list[Judged], float]]:
+    """Rows of one prompt after another with their judgements, and the seconds they took."""
+    rows = [json.loads(line) for line in (SHARED / "claims.jsonl").read_text(encoding="utf-8").splitlines()]
+    for file in dict.fromkeys(row["file"] for row in rows if belongs(row["file"], half)):
+        request = AnswerRequest.from_prompt((SHARED / file).read_bytes().decode("utf-8"))
+        judge = ClaimJudge(load_index(request), verifier)
+        of_file = [row for row in rows if row["file"] == file]
+        start = time.perf_counter()
+        judgements = judge.judge_all([ClaimQuery(text=row["claim"]) for row in of_file])
+        yield list(zip(of_file, judgements, strict=True)), time.perf_counter() - start
+
+
+def print_table(judged: list[Judged]) -> None:
+    """Verdicts by label and kind, with the layers that decided."""
+    verdicts: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
+    layers: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
+    for row, judgement in judged:
+        key = LABELS.index(row["label"]), row["kind"]
+        verdicts[key][judgement.verdict] += 1
+        layers[key][judgement.layer] += 1
+    print(f"{'label':14}{'kind':18}{'n':>4} " + "".join(f"{verdict:>14}" for verdict in VERDICTS) + "   layers")
+    for key in sorted(verdicts):
+        counts = verdicts[key]
+        told = ", ".join(f"{layer} {n}" for layer, n in layers[key].most_common())
+        cells = "".join(f"{counts[verdict] or '':>14}" for verdict in VERDICTS)
+        print(f"{LABELS[key[0]]:14}{key[1]:18}{counts.total():4} {cells}   {told}")
+    for label in LABELS:
+        recall = [judgement.verdict == label for row, judgement in judged if row["label"] == label]
+        precision = [row["label"] == label for row, judgement in judged if judgement.verdict == label]
+        print(f"{label:14} recall {np.mean(recall):.2f} (n {len(recall)}), precision {np.mean(precision):.2f}")
+    print(shares(judged))
+
+
+def shares(judged: list[Judged]) -> str:
+    """Share of supported and of unsupported claims that pass."""
+    parts: list[str] = []
+    for name, is_supported in (("supported", True), ("unsupported", False)):
+        passed = [
+            found.verdict == "supported" for row, found in judged if (row["label"] == "supported") == is_supported
+        ]
+        parts.append(f"{name} accepted {sum(passed)} of {len(passed)} ({100 * np.mean(passed):.0f}%)")
+    return ", ".join(parts)
+
+
+def main() -> None:
+    """Prints the table, and what was asked for beside it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--half", choices=("tuning", "report", "seeds", "all"), default="report")
+    parser.add_argument("--curve", action="store_true", help="acceptance at other thresholds of the verifier")
+    parser.add_argument("--rows", nargs="*", default=[], help="kinds or labels whose wrong rows are printed")
+    arguments = parser.parse_args()
+    verifier = CountingVerifier()
+    runs = list(judge_rows(arguments.half, verifier))
+    judged = [pair for rows, _ in runs for pair in rows]
+    print_table(judged)
+    warm = [seconds / len(rows) for rows, seconds in judge_rows(arguments.half, verifier)]
+    cold = sum(seconds for _, seconds in runs) / len(judged)
+    n_pairs = verifier.n_pairs / 2 / len(judged)
+    known = statistics.median(warm)
+    print(f"{1000 * cold:.1f} ms a claim new to it, {1000 * known:.1f} ms known; {n_pairs:.1f} pairs scored")
+    if arguments.curve:
+        for threshold in np.arange(0.3, 0.85, 0.05):
+            verifier.threshold = float(threshold)
+            again = [pair for rows, _ in judge_rows(arguments.half, verifier) for pair in rows]
+            print(f"threshold {threshold:.2f}: {shares(again)}")
+    for row, judgement in judged:
+        if {row["kind"], row["label"]} & set(arguments.rows) and judgement.verdict != row["label"]:
+            print(
+                f"{row['id']} {row['label']}/{row['kind']} -> {judgement.verdict}/{judgement.layer}: {judgement.reason}"
+            )
+            print(f"    {row['claim']}")
+
+
+if __name__ == "__main__":
+    main()
