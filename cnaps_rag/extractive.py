@@ -177,8 +177,8 @@ class _Chooser:
             others = [p for p in sentences if p.source_id not in twins and tells_of(p.text, name)]
             told += [p for p in others if not points_back(p.text)]
             told = told or own
-        # What is quoted already is quoted again only where the model's own texts have nothing else for this slot.
-        fresh = [p for p in told if self._is_quotable(p)] or [p for p in told if p in own and p.id in self._quoted]
+        # What is quoted already (in the lead, say) is quoted again only where nothing else tells of this slot.
+        fresh = [p for p in told if self._is_quotable(p)] or [p for p in told if p.id in self._quoted]
         best = sorted(fresh, key=lambda p: -self._cosine_by_id[p.id])[:LIMIT_MODEL_SENTENCES]
         ordered = [p for p in sentences if p in best]
         self._quoted.update(p.id for p in ordered)

@@ -75,8 +75,8 @@ def test_stray_key_and_address_send_nothing(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_only_rejected_claims_go_back_and_accepted_ones_stay() -> None:
-    first = reply(task=[], P1=[(TRUE, ["P1.6"]), (LIES[0], ["P1.5"])])
-    second = reply(P1=[("FeatSharp upsamples the feature maps of low-res vision encoders.", ["P1.5"])])
+    first = reply(task=[], P1_says=[(TRUE, ["P1.6"]), (LIES[0], ["P1.5"])])
+    second = reply(P1_says=[("FeatSharp upsamples the feature maps of low-res vision encoders.", ["P1.5"])])
     with ScriptedLLM(first, second) as llm:
         answer = cr.Answerer(settings_of(llm)).answer(featsharp_request())
         sent_back = llm.requests[1].json["messages"][-1]["content"]
@@ -92,7 +92,7 @@ def test_only_rejected_claims_go_back_and_accepted_ones_stay() -> None:
 @settings(max_examples=15, deadline=None)
 @given(lies=st.lists(st.sampled_from(LIES), unique=True), n_rounds=st.integers(0, 2))
 def test_accepted_claims_stay_byte_for_byte_whatever_is_rejected_beside_them(lies: list[str], n_rounds: int) -> None:
-    always = reply(P1=[*((lie, ["P1.5"]) for lie in lies), (TRUE, ["P1.6"])])
+    always = reply(P1_says=[*((lie, ["P1.5"]) for lie in lies), (TRUE, ["P1.6"])])
     with ScriptedLLM(always) as llm:
         answer = cr.Answerer(settings_of(llm, repair_limit_calls=n_rounds)).answer(featsharp_request())
         assert len(llm.requests) == (1 + n_rounds if lies else 1)
@@ -103,7 +103,7 @@ def test_accepted_claims_stay_byte_for_byte_whatever_is_rejected_beside_them(lie
 
 
 def test_all_rejected_draft_becomes_the_sources_own_words_or_an_honest_absence() -> None:
-    with ScriptedLLM(reply(task=[(LIES[0], ["Q.1"])], P1=[(LIES[1], ["P1.5"])])) as llm:
+    with ScriptedLLM(reply(task=[(LIES[0], ["Q.1"])], P1_says=[(LIES[1], ["P1.5"])])) as llm:
         answer = cr.Answerer(settings_of(llm, repair_limit_calls=0)).answer(featsharp_request())
     assert answer.report.ok
     assert {entry.action for entry in answer.ledger} >= {"dropped", "filled"}
@@ -113,7 +113,7 @@ def test_all_rejected_draft_becomes_the_sources_own_words_or_an_honest_absence()
 
 def test_reply_that_breaks_off_keeps_what_was_whole_and_says_where_it_ended() -> None:
     whole = reply(task=[('The user asks: "How can they be upsampled by AI?"', ["Q.2"])])
-    broken = whole[:-1] + ', "M1_input": [], "P1": [{"evidence": ["P1.6"], "text": "The paper sa'
+    broken = whole[:-1] + ', "M1_input": [], "P1_says": [{"evidence": ["P1.6"], "text": "The paper sa'
     with ScriptedLLM(Say(broken, finish_reason="length")) as llm:
         answer = cr.Answerer(settings_of(llm)).answer(featsharp_request())
     assert answer.report.ok
@@ -141,7 +141,7 @@ def test_failing_llm_raises_ours_or_is_replaced(failure: Any) -> None:
 
 
 def test_llm_that_dies_during_repair_loses_nothing_accepted() -> None:
-    first = reply(P1=[(TRUE, ["P1.6"]), (LIES[0], ["P1.5"])])
+    first = reply(P1_says=[(TRUE, ["P1.6"]), (LIES[0], ["P1.5"])])
     with ScriptedLLM(first, Status(500)) as llm:
         answer = cr.Answerer(settings_of(llm, llm_max_retries=0)).answer(featsharp_request())
     assert TRUE in shown_claims(answer)
@@ -151,7 +151,7 @@ def test_llm_that_dies_during_repair_loses_nothing_accepted() -> None:
 
 def test_untraceable_raises_when_asked_to() -> None:
     with (
-        ScriptedLLM(reply(P1=[(LIES[0], ["P1.5"])])) as llm,
+        ScriptedLLM(reply(P1_says=[(LIES[0], ["P1.5"])])) as llm,
         pytest.raises(cr.UntraceableError, match="removes all noise") as error,
     ):
         cr.Answerer(settings_of(llm, on_untraceable="raise", repair_limit_calls=0)).answer(featsharp_request())
@@ -159,7 +159,7 @@ def test_untraceable_raises_when_asked_to() -> None:
 
 
 def test_untraceable_stays_marked_when_asked_to() -> None:
-    with ScriptedLLM(reply(P1=[(LIES[0], ["P1.5"]), (TRUE, ["P1.6"])])) as llm:
+    with ScriptedLLM(reply(P1_says=[(LIES[0], ["P1.5"]), (TRUE, ["P1.6"])])) as llm:
         answer = cr.Answerer(settings_of(llm, on_untraceable="mark", repair_limit_calls=0)).answer(featsharp_request())
     assert not answer.report.ok
     assert LIES[0] in answer.markdown
@@ -168,7 +168,7 @@ def test_untraceable_stays_marked_when_asked_to() -> None:
 
 
 def test_asyncio_gives_the_same_answer() -> None:
-    script = reply(P1=[(TRUE, ["P1.6"]), (LIES[0], ["P1.5"])])
+    script = reply(P1_says=[(TRUE, ["P1.6"]), (LIES[0], ["P1.5"])])
     with ScriptedLLM(script) as llm:
         answerer = cr.Answerer(settings_of(llm))
         assert (

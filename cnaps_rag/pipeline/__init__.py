@@ -14,7 +14,7 @@ from cnaps_rag.extractive import ExtractiveDrafter
 from cnaps_rag.fit import assess_fit
 from cnaps_rag.index import PassageIndex
 from cnaps_rag.llm import LLM, Reply, Usage
-from cnaps_rag.pipeline.repair import JudgedSlot, LLMCall, Repaired, judge_slots, repair
+from cnaps_rag.pipeline.repair import JudgedSlot, LLMCall, Repaired, draft_ledger, judge_slots, repair
 from cnaps_rag.pipeline.sections import SlotKey, SlotSources, build_sections
 from cnaps_rag.prompt import Prompt, build_prompt
 from cnaps_rag.render.phrases import LEFT_OUT, LLM_FAILED, not_told
@@ -109,7 +109,7 @@ class Answerer:
         progress("checking the draft")
         slots = judge_slots(drafted.draft, judge_all)
         if drafted.draft.drafter == ExtractiveDrafter.name:
-            repaired = Repaired(slots=slots, usage=Usage(), ledger=())
+            repaired = Repaired(slots=slots, usage=Usage(), ledger=draft_ledger(slots))
         else:
             progress("repairing what was rejected")
             repaired = yield from repair(slots, brief, judge_all, self.settings)
@@ -120,6 +120,8 @@ class Answerer:
             return {(slot.slot.name, slot.slot.subject): slot for slot in own}
 
         def is_absent(key: SlotKey) -> bool:
+            if key[0] == "paper":
+                return not any(request.source(twin).text for twin in request.twins(key[1]))
             phrase = not_told(key[0], request.source(key[1]).title)
             return judge.judge(phrase, subject=key[1], cited=None).verdict == "supported"
 

@@ -90,11 +90,7 @@ def repair(slots: tuple[JudgedSlot, ...], brief: Brief, judge_draft: JudgeDraft,
 
     A failing LLM ends the repair, never the answer: what was accepted by then stays, and a note says so.
     """
-    ledger = [
-        ledger_entry(slot.slot, claim, "accepted" if claim.accepted else "rejected", before=claim.claim.text)
-        for slot in slots
-        for claim in slot.claims
-    ]
+    ledger = list(draft_ledger(slots))
     usage, notes = Usage(), list[str]()
     ends_at = time.monotonic() + settings.repair_limit_s
     for repair_round in range(1, settings.repair_limit_calls + 1):
@@ -190,6 +186,15 @@ def _changes(
         for old, new in zip(old_slot.claims, new_slot.claims, strict=True)
         if not old.accepted
     ]
+
+
+def draft_ledger(slots: tuple[JudgedSlot, ...]) -> tuple[LedgerEntry, ...]:
+    """Round 0: what became of each claim of the first draft."""
+    return tuple(
+        ledger_entry(slot.slot, claim, "accepted" if claim.accepted else "rejected", before=claim.claim.text)
+        for slot in slots
+        for claim in slot.claims
+    )
 
 
 def ledger_entry(slot: Slot, claim: JudgedClaim, action: LedgerAction, *, before: str) -> LedgerEntry:

@@ -28,7 +28,7 @@ _NOT_TOLD = {
     "input": "The supplied sources do not say what {name} takes as input.",
     "processing": "The supplied sources do not say how {name} works.",
     "output": "The supplied sources do not say what {name} gives as output.",
-    "paper": "The supplied sources do not say what {name} is about.",
+    "paper": NO_SUMMARY,
 }
 _TOPICS = {
     "task": "the task",

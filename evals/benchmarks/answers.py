@@ -64,7 +64,7 @@ def is_covered(point: dict[str, str], answer: cr.Answer) -> bool:
     An entry is named where section 2 or 3 shows the quoted name or link.
     """
     request = answer.request
-    for claim in answer.claims:
+    for claim in (claim for claim in answer.claims if claim.accepted and claim.kind != "unused"):
         for citation in claim.citations:
             text = request.text(citation.source_id, citation.field)
             start = text.find(point["quote"])
