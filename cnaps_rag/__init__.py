@@ -28,43 +28,63 @@ Read the modules in this order; each imports only earlier ones:
 - `cli`: the command line
 """
 
-from cnaps_rag.answer import Answer
-from cnaps_rag.errors import (
-    BadDraftError,
-    CnapsRagError,
-    RequestError,
-    ServiceError,
-    ServiceUnavailableError,
-    SourceError,
-    UntraceableError,
-)
-from cnaps_rag.pipeline import Answerer
-from cnaps_rag.report import Citation, ClaimFinding, LinkFinding, Report
-from cnaps_rag.request import AnswerRequest
-from cnaps_rag.settings import Settings
-from cnaps_rag.sources import RecommendedModel, RelatedPaper
-from cnaps_rag.validation import avalidate, validate
-from cnaps_rag.verifier import ClaimVerifier
+from __future__ import annotations
 
-__all__ = [
-    "Answer",
-    "AnswerRequest",
-    "Answerer",
-    "BadDraftError",
-    "Citation",
-    "ClaimFinding",
-    "ClaimVerifier",
-    "CnapsRagError",
-    "LinkFinding",
-    "RecommendedModel",
-    "RelatedPaper",
-    "Report",
-    "RequestError",
-    "ServiceError",
-    "ServiceUnavailableError",
-    "Settings",
-    "SourceError",
-    "UntraceableError",
-    "avalidate",
-    "validate",
-]
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cnaps_rag.answer import Answer as Answer
+    from cnaps_rag.errors import BadDraftError as BadDraftError
+    from cnaps_rag.errors import CnapsRagError as CnapsRagError
+    from cnaps_rag.errors import RequestError as RequestError
+    from cnaps_rag.errors import ServiceError as ServiceError
+    from cnaps_rag.errors import ServiceUnavailableError as ServiceUnavailableError
+    from cnaps_rag.errors import SourceError as SourceError
+    from cnaps_rag.errors import UntraceableError as UntraceableError
+    from cnaps_rag.pipeline import Answerer as Answerer
+    from cnaps_rag.report import Citation as Citation
+    from cnaps_rag.report import ClaimFinding as ClaimFinding
+    from cnaps_rag.report import LinkFinding as LinkFinding
+    from cnaps_rag.report import Report as Report
+    from cnaps_rag.request import AnswerRequest as AnswerRequest
+    from cnaps_rag.settings import LLMPrice as LLMPrice
+    from cnaps_rag.settings import Settings as Settings
+    from cnaps_rag.sources import RecommendedModel as RecommendedModel
+    from cnaps_rag.sources import RelatedPaper as RelatedPaper
+    from cnaps_rag.validation import avalidate as avalidate
+    from cnaps_rag.validation import validate as validate
+    from cnaps_rag.verifier import ClaimVerifier as ClaimVerifier
+
+# Imported when first asked for: `import cnaps_rag` then costs a millisecond instead of numpy's and pydantic's time.
+_NAMES_BY_MODULE = {
+    "answer": ("Answer",),
+    "errors": (
+        "BadDraftError",
+        "CnapsRagError",
+        "RequestError",
+        "ServiceError",
+        "ServiceUnavailableError",
+        "SourceError",
+        "UntraceableError",
+    ),
+    "pipeline": ("Answerer",),
+    "report": ("Citation", "ClaimFinding", "LinkFinding", "Report"),
+    "request": ("AnswerRequest",),
+    "settings": ("LLMPrice", "Settings"),
+    "sources": ("RecommendedModel", "RelatedPaper"),
+    "validation": ("avalidate", "validate"),
+    "verifier": ("ClaimVerifier",),
+}
+_MODULE_BY_NAME = {name: module for module, names in _NAMES_BY_MODULE.items() for name in names}
+
+
+def __getattr__(name: str) -> object:
+    """A public name, from the module that makes it."""
+    if name not in _MODULE_BY_NAME:
+        raise AttributeError(f"module 'cnaps_rag' has no attribute {name!r}")
+    return getattr(import_module(f"cnaps_rag.{_MODULE_BY_NAME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_MODULE_BY_NAME])

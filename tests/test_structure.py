@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import re
 import subprocess
 import sys
@@ -10,6 +11,8 @@ import tomllib
 from pathlib import Path
 
 import pytest
+
+import cnaps_rag
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "cnaps_rag"
@@ -38,6 +41,17 @@ def test_import_loads_no_heavy_library(statement: str) -> None:
     code = f"import sys; {statement}; print(*sorted({{m.split('.')[0] for m in sys.modules}}))"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not HEAVY & set(run.stdout.split())
+
+
+def test_public_names_of_the_type_checkers_are_those_of_the_running_package() -> None:
+    tree = ast.parse((PACKAGE / "__init__.py").read_text())
+    checked = next(node for node in tree.body if isinstance(node, ast.If))
+    declared = {
+        alias.asname: node.module for node in checked.body if isinstance(node, ast.ImportFrom) for alias in node.names
+    }
+    assert {f"cnaps_rag.{module}" for module in cnaps_rag._NAMES_BY_MODULE} == set(declared.values())
+    for name, module in declared.items():
+        assert getattr(cnaps_rag, str(name)) is getattr(importlib.import_module(str(module)), str(name))
 
 
 def test_only_validation_makes_an_answer() -> None:
