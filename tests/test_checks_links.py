@@ -35,7 +35,10 @@ ACCEPTED = {
     "arXiv classes": "(cs.CV, cs.AI, stat.ML, math.CO, eess.IV); cs.AI/cs.LG; cs.CL/IR",
     "arrows and fractions": "input → LIIF → output, 16/32 bits, and/or, 1/2, 24/7, km/h, p<0.05, a<b and c>d",
     "a comment in code": "x = 1 // no GPU needed, C++17 // x.y is fine",
-    "colons": "Input: photo. Output:image. std::vector, key:value, 10:30, ratio 4:1, JavaScript: a language, data: none",
+    "colons": (
+        "Input: photo. Output:image. std::vector, key:value, 10:30, ratio 4:1, JavaScript: a language, data: "
+        "none"
+    ),
     "at signs": "mAP@0.5, Recall@10, P@1 and @author",
     "versions": "PyTorch 2.1.0, CUDA 12.1, 1.2.3.4, v1.0.0-rc.1",
     "LaTeX": r"$\alpha_{i}/\beta$, \textbf{x} and $\frac{a.b}{c.d}$",
@@ -70,29 +73,54 @@ ACCEPTED = {
     "old arXiv": "arXiv:cs/0306050v1, cs/0306050, https://arxiv.org/pdf/cs/0306050",
     "arXiv DOI": "https://doi.org/10.48550/arXiv.2105.00001, doi:10.48550/ARXIV.2105.00001, 10.48550/arXiv.2105.00001",
     "DOI": "https://doi.org/10.1016/s0893-6080(05)80131-5, http://dx.doi.org/10.1016/S0893-6080(05)80131-5",
-    "plain DOI": "(doi:10.1016/S0893-6080(05)80131-5); DOI 10.1016/S0893-6080(05)80131-5, 10.1016/S0893-6080(05)80131-5.",
+    "plain DOI": (
+        "(doi:10.1016/S0893-6080(05)80131-5); DOI 10.1016/S0893-6080(05)80131-5, "
+        "10.1016/S0893-6080(05)80131-5."
+    ),
     "query": "https://openreview.net/forum?id=dnRSxTNIvjK#all",
     "Markdown": "[SCUNet](https://github.com/cszn/SCUNet) [a](<https://github.com/cszn/SCUNet>)",
     "Markdown with title": "[a](https://github.com/cszn/SCUNet \"code\") [b](https://github.com/cszn/SCUNet 'code')",
     "Markdown without a scheme": "[code](github.com/cszn/SCUNet)",
     "Markdown whose text is its target": "[https://github.com/cszn/SCUNet](http://www.github.com/cszn/scunet/)",
-    "Markdown whose text is the id": "[arXiv:2105.00001](https://arxiv.org/abs/2105.00001) [2105.00001v2](https://arxiv.org/abs/2105.00001)",
-    "text names the repository": "[cszn/SCUNet](https://github.com/cszn/SCUNet) [input/output](https://github.com/cszn/SCUNet)",
+    "Markdown whose text is the id": (
+        "[arXiv:2105.00001](https://arxiv.org/abs/2105.00001) "
+        "[2105.00001v2](https://arxiv.org/abs/2105.00001)"
+    ),
+    "text names the repository": (
+        "[cszn/SCUNet](https://github.com/cszn/SCUNet) [input/output](https://github.com/cszn/SCUNet)"
+    ),
     "brackets in the target": "[d](https://doi.org/10.1016/S0893-6080(05)80131-5)",
     "reference": '[code][c], [c][] and [c].\n\n[c]: https://github.com/cszn/SCUNet "t"',
     "footnote": "so[^1].\n\n[^1]: https://github.com/cszn/SCUNet",
     "autolink": "<https://github.com/cszn/SCUNet>",
     "LaTeX link": r"\url{https://github.com/cszn/SCUNet} \href{https://arxiv.org/abs/2105.00001}{the paper}",
-    "punctuation": "https://github.com/cszn/SCUNet. https://github.com/cszn/SCUNet, (https://github.com/cszn/SCUNet)! *https://github.com/cszn/SCUNet* **https://github.com/cszn/SCUNet**: _https://github.com/cszn/SCUNet_ ~~https://github.com/cszn/SCUNet~~",
-    "quotes": "\"https://github.com/cszn/SCUNet\" “https://github.com/cszn/SCUNet”, ‘https://github.com/cszn/SCUNet’ «https://github.com/cszn/SCUNet» „https://github.com/cszn/SCUNet“ 'https://github.com/cszn/SCUNet' ‹https://github.com/cszn/SCUNet›",
+    "punctuation": (
+        "https://github.com/cszn/SCUNet. https://github.com/cszn/SCUNet, (https://github.com/cszn/SCUNet)! "
+        "*https://github.com/cszn/SCUNet* **https://github.com/cszn/SCUNet**: "
+        "_https://github.com/cszn/SCUNet_ ~~https://github.com/cszn/SCUNet~~"
+    ),
+    "quotes": (
+        "\"https://github.com/cszn/SCUNet\" “https://github.com/cszn/SCUNet”, "
+        "‘https://github.com/cszn/SCUNet’ «https://github.com/cszn/SCUNet» „https://github.com/cszn/SCUNet“ "
+        "'https://github.com/cszn/SCUNet' ‹https://github.com/cszn/SCUNet›"
+    ),
     "ellipsis": "https://github.com/cszn/SCUNet… https://github.com/cszn/SCUNet...",
-    "brackets": "[https://github.com/cszn/SCUNet] {https://github.com/cszn/SCUNet} (see https://github.com/cszn/SCUNet).",
+    "brackets": (
+        "[https://github.com/cszn/SCUNet] {https://github.com/cszn/SCUNet} (see "
+        "https://github.com/cszn/SCUNet)."
+    ),
     "table": "| code | https://github.com/cszn/SCUNet|\n|---|---|\n|a|https://arxiv.org/abs/2105.00001|",
     "code": "`https://github.com/cszn/SCUNet`\n```\ngit clone https://github.com/cszn/SCUNet\n```",
-    "next line": "https://github.com/cszn/SCUNet\nThe next line.\n\nhttps://github.com/cszn/SCUNet\n- an item\n- https://arxiv.org/abs/2105.00001\n1. one",
+    "next line": (
+        "https://github.com/cszn/SCUNet\nThe next line.\n\nhttps://github.com/cszn/SCUNet\n- an item\n- "
+        "https://arxiv.org/abs/2105.00001\n1. one"
+    ),
     "separated by a slash": "https://github.com/cszn/SCUNet / https://arxiv.org/abs/2105.00001",
     "separated by a dot": "Paper: https://arxiv.org/abs/2105.00001 · Code: https://github.com/cszn/SCUNet",
-    "Chinese around": "见https://github.com/cszn/SCUNet。另外，（https://arxiv.org/abs/2105.00001），《arXiv:2105.00001》；代码：github.com/cszn/SCUNet！",
+    "Chinese around": (
+        ""
+        "见https://github.com/cszn/SCUNet。另外，（https://arxiv.org/abs/2105.00001），《arXiv:2105.00001》；代码：github.com/cszn/SCUNet！"
+    ),
     "Chinese stop before Latin": "代码见 https://github.com/cszn/SCUNet。SCUNet 使用",
     "Japanese around": "「https://github.com/cszn/SCUNet」を参照、https://arxiv.org/abs/2105.00001から．",
     "Korean around": "https://github.com/cszn/SCUNet에서 arXiv:2105.00001을",
@@ -172,7 +200,7 @@ REJECTED = {
     "file with one slash": "file:/etc/passwd",
     "tel": "tel:+4930123456",
     "mailto": "mailto:a@bad.io",
-    "blob": "blob:https://github.com/cszn/SCUNet",
+    "blob scheme": "blob:https://github.com/cszn/SCUNet",
     "view-source": "view-source:https://github.com/cszn/SCUNet",
     "autolink of an unknown scheme": "<made-up:thing>",
     "magnet": "magnet:?xt=urn:btih:abc",

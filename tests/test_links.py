@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -203,7 +204,7 @@ def test_folding_maps_back(text: str) -> None:
     folded = fold(text)
     spans = [folded.source_span(place, place + 1) for place in range(len(folded.text))]
     assert all(0 <= start < end <= len(text) for start, end in spans)
-    assert all(one[0] <= other[0] and one[1] <= other[1] for one, other in zip(spans, spans[1:], strict=False))
+    assert all(one[0] <= other[0] and one[1] <= other[1] for one, other in pairwise(spans))
     changed = {place for change in folded.changes for place in range(change.place, change.place + change.length)}
     assert all(text[slice(*span)] == folded.text[place] for place, span in enumerate(spans) if place not in changed)
 

@@ -2,7 +2,7 @@
 
 Read in this order: `characters` (where a link ends, what hides in one), `tlds`, `spans`, `identity` (same resource,
 same string), `scan` (links of plain text), `elements` and `markup` (links that HTML, Markdown and LaTeX make), `fold`
-(a text as its reader puts it together), `find` (all of them together).
+(a text as its reader puts it together), `broken` (links that blanks and lines break), `find` (all of them together).
 """
 
 from __future__ import annotations

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from cnaps_rag.links.characters import BLANKS, CJK_STOPS, DIRECTION_OVERRIDES, is_invisible
+from cnaps_rag.links.broken import broken, invisible_at
+from cnaps_rag.links.characters import CJK_STOPS, DIRECTION_OVERRIDES
 from cnaps_rag.links.elements import find_elements
 from cnaps_rag.links.fold import Change, fold
 from cnaps_rag.links.identity import ARXIV_ID, identify
@@ -44,7 +44,7 @@ class FoundLink:
 
 
 def find_links(text: str) -> tuple[FoundLink, ...]:
-    """Everything in `text` that urls.md counts as a link, and all else that it rejects, in the order of their starts."""
+    """Everything in `text` that urls.md counts as a link, and all else that it rejects, in order of their starts."""
     plain = scan(text)
     kept: list[FoundLink] = []
     for links in (_elements(text), _markup(text, plain), _hidden(text, plain), _plain(text, plain)):
@@ -192,7 +192,7 @@ def _plain(text: str, plain: Sequence[Span]) -> list[FoundLink]:
         identity = identify(target)
         fault, is_disguised = identity.fault, identity.is_disguised
         if fault is None:
-            fault = span.fault or _invisible_beside(text, span) or _broken(text, span, identity.canonical or "")
+            fault = span.fault or invisible_at(text, span) or broken(text, span, identity.canonical or "")
             is_disguised = fault is not None
         links.append(
             FoundLink(
@@ -207,41 +207,3 @@ def _plain(text: str, plain: Sequence[Span]) -> list[FoundLink]:
             )
         )
     return links
-
-
-def _invisible_beside(text: str, span: Span) -> str | None:
-    before, after = text[max(0, span.start - 2) : span.start], text[span.run_end : span.run_end + 1]
-    # A variation selector behind a symbol belongs to that symbol: it makes an emoji of it.
-    is_emoji = before[-1:] in ("\ufe0e", "\ufe0f") and unicodedata.category(before[0]) == "So"
-    if (before and is_invisible(before[-1]) and not is_emoji) or (after and is_invisible(after)):
-        return "an invisible character stands beside it"
-    return None
-
-
-_BROKEN_BEFORE = re.compile(
-    rf"(?:\b(?:https?|hxxps?|ftp)\s?:\s?[/\\]{{0,3}}[{BLANKS}]+|\bwww\s?\.[{BLANKS}]+|(?<!<)[/\\])$", re.IGNORECASE
-)
-_ONE_GAP = r"(?:[^\S\n]+|[^\S\n]*\n[^\S\n]*)"
-_BROKEN_AFTER = re.compile(
-    rf"{_ONE_GAP}(?:[/\\]\w|\.[^\W_]|[?&][\w.%-]+=|%[0-9A-Fa-f]{{2}}|-[a-z0-9][\w.-]*(?=\s*(?:\n|$))(?<=\n)|@[\w-]+\.)"
-)
-_BROKEN_AFTER_DOT = re.compile(rf"{_ONE_GAP}(?:pdf|git)(?=\s*(?:[,;)\n]|\.(?:\s|$)|$))")
-_VERSION_AFTER = re.compile(rf"{_ONE_GAP}v\d{{1,2}}(?:\.pdf)?(?![\w-])")
-_VERSIONED = re.compile(r"(?:v\d+|\.pdf)$")
-
-
-def _broken(text: str, span: Span, canonical: str) -> str | None:
-    """What shows that the link is a part of one that is broken by blanks or a line's end; else None."""
-    if "://" not in text[span.start : span.end] and not span.target:
-        if _BROKEN_BEFORE.search(text[max(0, span.start - 24) : span.start]) is not None:
-            return "what stands before it makes it a part of another link"
-    rest = "it is broken by a blank or a line's end"
-    run = text[span.end : span.run_end]
-    if run == "" and _BROKEN_AFTER.match(text, span.end) is not None:
-        return rest
-    if run == "." and _BROKEN_AFTER_DOT.match(text, span.run_end) is not None:
-        return rest
-    is_arxiv_page = canonical.startswith("arxiv:") and not span.target
-    if is_arxiv_page and run == "" and _VERSIONED.search(text, span.start, span.end) is None:
-        return rest if _VERSION_AFTER.match(text, span.end) is not None else None
-    return None

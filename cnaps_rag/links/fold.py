@@ -74,21 +74,28 @@ def fold(text: str) -> Folded:
     return Folded(text="".join(pieces), changes=tuple(changes), places=tuple(change.place for change in changes))
 
 
-_SIGNS = r"\.|://|:/|:|//|/|@|at|ätt|d[o0]t|point|punkt|punto|slash|colon"
+_SIGN = r"[ ]?(?:\.|://|:/|:|//|/|@|at|d[o0]t|point|punkt|punto|slash|colon)[ ]?"
 _FOLDED = re.compile(
-    # The first sign alone decides for nearly all places of a text.
-    r"(?=[&<*~\\%\[({ \t\x00-\x1f\x7f-\U0010ffff])(?:(?P<reference>&(?:amp;)*(?:#\d{1,7};?|#x[0-9a-f]{1,6};?|[a-z][a-z0-9]{1,31};))"
-    rf"|(?P<invisible>[{INVISIBLE}]+)"
-    rf"|(?P<spelt>[ \t]?(?:\[ ?(?:{_SIGNS}) ?\]|\( ?(?:{_SIGNS}) ?\)|\{{ ?(?:{_SIGNS}) ?\}}|< ?(?:{_SIGNS}) ?>)[ \t]?)"
-    r"|(?P<word>(?<=[\w\])}])[ \t](?:d[o0]t[ \t](?=(?:com|org|net|io|ai|xyz|example)\b)|\.[ \t](?=(?:com|org|net|io|xyz|example)\b(?:/\w|[^\w./]|$))))"
-    r"|(?P<comment><!--[^>]{0,500}-->)"
-    r"|(?P<block></?(?:br|p|div|li|ul|ol|td|th|tr|table|h[1-6]|hr|dd|dt|dl|pre|blockquote)(?:[\s/][^<>]{0,300})?>)"
-    r"|(?P<tag></?[a-z][a-z0-9-]*(?:[\s/][^<>]{0,300})?>)"
-    r"|(?P<emphasis>\*+|~~+)"
-    r"|(?P<escape>\\[!-/:-@\[-`{-~])"
-    r"|(?P<percent>%(?:2[EF]|3A|40|5C))"
-    r"|(?P<letter>[^\x00-\x7f]))",
-    re.IGNORECASE,
+    rf"""
+    (?=[&<*~\\%\[({{ \t\x00-\x1f\x7f-\U0010ffff])  # this alone decides for nearly all places of a text
+    (?:
+      (?P<reference> & (?:amp;)* (?: \#\d{{1,7}};? | \#x[0-9a-f]{{1,6}};? | [a-z][a-z0-9]{{1,31}}; ) )
+    | (?P<invisible> [{INVISIBLE}]+ )
+    | (?P<spelt> [ \t]? (?: \[{_SIGN}\] | \({_SIGN}\) | \{{{_SIGN}\}} | <{_SIGN}> ) [ \t]? )
+    | (?P<word> (?<=[\w\])}}]) [ \t] (?:
+          d[o0]t [ \t] (?= (?:com|org|net|io|ai|xyz|example) \b )
+        | \. [ \t] (?= (?:com|org|net|io|xyz|example) \b (?: /\w | [^\w./] | $ ) ) ) )
+    | (?P<comment> <!--[^>]{{0,500}}--> )
+    | (?P<block> </? (?:br|p|div|li|ul|ol|td|th|tr|table|h[1-6]|hr|dd|dt|dl|pre|blockquote)
+          (?: [\s/] [^<>]{{0,300}} )? > )
+    | (?P<tag> </? [a-z][a-z0-9-]* (?: [\s/] [^<>]{{0,300}} )? > )
+    | (?P<emphasis> \*+ | ~~+ )
+    | (?P<escape> \\[!-/:-@\[-`{{-~] )
+    | (?P<percent> % (?: 2[EF] | 3A | 40 | 5C ) )
+    | (?P<letter> [^\x00-\x7f] )
+    )
+    """,
+    re.IGNORECASE | re.VERBOSE,
 )
 _REASONS = {
     "reference": "it appears only after decoding an HTML character reference",
@@ -151,8 +158,10 @@ def _plain(character: str) -> str | None:
 
 # After Unicode's confusables.txt (UTS 39): the letters and signs that look like one of a host name.
 _LETTER_PAIRS = (
-    "аa еe оo рp сc уy хx іi јj ѕs һh ԁd ԛq ԝw ӏl АA ВB ЕE КK МM НH ОO РP СC ТT УY ХX ЅS ІI ЈJ Ԍg ԍg αa οo ρp υu νv ιi κk "
-    "ΑA ΒB ΕE ΖZ ΗH ΙI ΚK ΜM ΝN ΟO ΡP ΤT ΥY ΧX ıi ɩi ɪi ɡg ɢg łl øo đd ħh ʀr ᴏo ᴜu ʏy ᴀa ɑa օo սu հh ոn ցg"
+    "аa еe оo рp сc уy хx іi јj ѕs һh ԁd ԛq ԝw ӏl АA ВB ЕE КK МM НH ОO РP СC ТT УY ХX ЅS ІI ЈJ Ԍg ԍg"
+    " αa οo ρp υu νv ιi κk"
+    " ΑA ΒB ΕE ΖZ ΗH ΙI ΚK ΜM ΝN ΟO ΡP ΤT ΥY ΧX"
+    " ıi ɩi ɪi ɡg ɢg łl øo đd ħh ʀr ᴏo ᴜu ʏy ᴀa ɑa օo սu հh ոn ցg"
 )
 _LOOK_ALIKES = (
     {pair[0]: pair[1] for pair in _LETTER_PAIRS.split()}

@@ -1,4 +1,4 @@
-"""What one link points at: a canonical string, equal for two links of the same resource by urls.md, or why it has none."""
+"""What one link points at: a canonical string, the same for all links of a resource by urls.md, or why it has none."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ARXIV_ID = r"(?:\d{4}\.\d{4,5}|[a-z][a-z-]{1,15}(?:\.[A-Z]{2})?/\d{7})"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Identity:
-    """`canonical` is None where urls.md always rejects the link; then `fault` says why, `is_disguised` what kind of why."""
+    """`canonical` is None where urls.md always rejects the link; `fault` then says why, `is_disguised` how."""
 
     canonical: str | None = None
     fault: str | None = None

@@ -243,7 +243,7 @@ def _identifiers(text: str) -> Iterator[Span]:
 def _separator_fault(between: str) -> str | None:
     if "：" in between:
         return "a full-width colon stands in it"
-    if "\n" in between:
+    if re.search(r"[\n\v\f\r\x85\u2028\u2029]", between) is not None:
         return "it is broken across lines"
     if not between or re.search(r"[#/-]|^\.", between.replace("e-print", "")) is not None:
         return "it is no form of an arXiv id that urls.md knows"
