@@ -13,9 +13,9 @@ from cnaps_rag.words import content_stems, split_words, stem
 
 _CLAUSE_END = re.compile(r"[,;:.!?()]\s|[;:()]|\b(?:but|while|whereas|although|though|however|which|who)\b")
 _NEGATION = re.compile(
-    r"\b(?:not(?! (?:only|just|merely|necessarily|to mention))|no(?! (?:longer|doubt))|never|neither|nor|without|"
+    r"\b(?:not(?! (?:only|just|merely|necessarily|to mention))|no(?! doubt)|never|neither|nor|without|"
     r"cannot|\w+n['’]t|hardly|barely|scarcely|lacks?|lacking|fails? to|failed to|unable to|of little|instead of|"
-    r"rather than)\b",
+    r"rather than|free (?:of|from))\b|\bnon-(?=\w)",
     re.IGNORECASE,
 )
 # These deny what follows only in effect: enough to excuse a "not", too little to accuse for lack of one.
@@ -31,39 +31,41 @@ _NEGATIVE = re.compile(
 )
 
 _HEDGE = re.compile(
-    r"\b(?:may|might|could|can|would|potential(?:ly)?|possibl[ey]|likely|perhaps|seems?|appears?|suggest\w*|hypothesi\w*|"
-    r"assum\w*|conjectur\w*|speculat\w*|expect\w*|hop(?:e|es|ing)|aims?|aiming|seek\w*|intend\w*)\b",
+    r"\b(?:may|might|could|can|would|potential(?:ly)?|possibl[ey]|likely|perhaps|seems?|appears?|suggest\w*)\b",
     re.IGNORECASE,
 )
-# Any of these in a claim keeps it as careful as its evidence.
+# What follows one of these, to the end of the sentence, is not told as a fact.
+_GUESS = re.compile(r"\b(?:hypothesi\w*|assum\w*|conjectur\w*|speculat\w*|suspect\w*|hop(?:e|es|ing))\b", re.IGNORECASE)
+# One of these in a claim may keep it as careful as its evidence, unless the evidence holds it beside its hedge.
 _CAREFUL = re.compile(
-    _HEDGE.pattern[:-3]
-    + r"|believ\w*|argu\w*|propos\w*|idea|hypothes\w*|able|allow\w*|enabl\w*|capab\w*|let(?:s|ting)?|"
-    r"want\w*|try|tries|trying|meant|supposed|goal|according|whether|should|promis\w*|if|is to|are to)\b",
+    r"\b(?:believ\w*|argu\w*|propos\w*|idea|expect\w*|able|allow\w*|enabl\w*|capab\w*|let(?:s|ting)?|want\w*|try|tries|"
+    r"trying|meant|supposed|goal|aim\w*|seek\w*|intend\w*|according|whether|should|promis\w*|if|is to|are to)\b",
     re.IGNORECASE,
 )
 
 _STRONG: dict[str, re.Pattern[str]] = {
     kind: re.compile(rf"\b(?:{pattern})\b", re.IGNORECASE)
     for kind, pattern in {
-        "everything": r"all|every\w*|always|everywhere|entire(?:ly)?|complete(?:ly)?|fully|whole|totally|"
-        r"perfect(?:ly)?|any|universal(?:ly)?|regardless|never|in all cases|without exception|both",
+        "everything": r"(?<!above )all|every\w*|always|everywhere|entire(?:ly)?|complete(?:ly)?|fully|whole|totally|"
+        r"perfect(?:ly)?|any|universal(?:ly)?|regardless|never|in all cases|without exception",
         "the best": r"best|optimal(?:ly)?|ideal(?:ly)?|unmatched|unrivall?ed|unbeat\w+|superior|foremost|leading|"
         r"state[- ]of[- ]the[- ]art|sota|the most|most \w+|"
         r"(?:high|larg|fast|strong|great|small|low|hard|new|simpl|cheap)est",
         "the whole way": r"remov\w+|eliminat\w+|solv(?:e|es|ed|ing)|guarante\w+|ensur\w+|no longer|obsolete|"
         r"superfluous|once and for all|mak\w+ sure|perfectly|prevent\w*|never|prov(?:e|es|ed|en)|flawless(?:ly)?|"
         r"impossible",
-        "only": r"only|solely|exclusively|alone|sole|nothing but|purely",
+        "only": r"(?<!not )only|solely|exclusively|alone|sole|nothing but|purely",
     }.items()
 }
+
+_BOTH = re.compile(r"\bboth ([\w-]+) and ([\w-]+)", re.IGNORECASE)
 
 _OPPOSITES = """increase decrease|raise lower|higher lower|more less|more fewer|before after|strengthen weaken|
 enhance weaken|enhance suppress|better worse|cheap expensive|cheaply expensive|inexpensive expensive|large small|
 many few|strong weak|
 always never|reduce increase|improve worsen|improve degrade|improve reduce|first last|open closed|increase reduce|
 outperform underperform|faster slower|fast slow|easy difficult|internal external|global local|synthetic real|add remove|
-agnostic specific|maximize minimize|online offline|early late|fine coarse|upscale downscale|upsample downsample|
+agnostic specific|maximize minimize|online offline|early late|upscale downscale|upsample downsample|
 supervised unsupervised|success failure|gain loss|encourage penalize|high low|flexible inflexible|stable unstable|
 sensitive insensitive|public private|old new|short long|correct incorrect|strongly weakly|accurate inaccurate"""
 _OPPOSITE_STEMS = frozenset(
@@ -90,7 +92,7 @@ class _Scope:
 
 def leaves_out_doubt(left_out: str) -> bool:
     """True where words left out of a quotation hold a negation or a hedge, so that the rest may say something else."""
-    return _NEGATION.search(left_out) is not None or _HEDGE.search(left_out) is not None
+    return _NEGATION.search(left_out) is not None or any(cue.search(left_out) for cue in (_HEDGE, _GUESS))
 
 
 def check_wording(claim: str, passages: Sequence[str]) -> tuple[Fault, ...]:
@@ -108,7 +110,7 @@ def check_wording(claim: str, passages: Sequence[str]) -> tuple[Fault, ...]:
         faults = [*_negations(claim, evidence), *_comparisons(claim, evidence), *_opposites(claim, evidence)]
         if faults:
             return tuple(faults)
-    return (*_hedges(claim, nearest), *_overclaims(claim, nearest, whole))
+    return (*_hedges(claim, nearest), *_overclaims(claim, nearest, whole), *_both(claim, whole))
 
 
 @lru_cache(maxsize=4_096)
@@ -172,11 +174,12 @@ def _opposites(claim: str, evidence: str) -> Iterator[Fault]:
             yield _contradicted(f'"{said}" in the claim is the opposite of "{told}".')
 
 
-def _beside(text: str, stem_: str) -> set[str]:
-    """Content stems that stand within two words of `stem_`."""
+def _beside(text: str, stem_: str, reach: int = 3) -> set[str]:
+    """Content stems that stand within a few words of `stem_`."""
     stems = [word.stem for word in split_words(text) if word.is_content or word.stem == stem_]
     places = [place for place, other in enumerate(stems) if other == stem_]
-    return {stems[n] for place in places for n in range(max(0, place - 2), min(len(stems), place + 3)) if n != place}
+    near = {n for place in places for n in range(max(0, place - reach), min(len(stems), place + reach + 1))}
+    return {stems[n] for n in near.difference(places)}
 
 
 @lru_cache(maxsize=4_096)
@@ -185,14 +188,16 @@ def _plain_stems(text: str) -> frozenset[str]:
 
 
 def _hedges(claim: str, evidence: str) -> Iterator[Fault]:
-    if _CAREFUL.search(claim):
+    if _HEDGE.search(claim) or _GUESS.search(claim):
         return
-    claim_stems = set(content_stems(claim))
-    for scope in _scopes(evidence, _HEDGE, 3):
-        if scope.stems and scope.stems[0] in claim_stems:
-            yield Fault(
-                layer="wording", verdict="not_found", reason=f'the claim leaves out the "{scope.cue}" of the evidence.'
-            )
+    claim_stems, evidence_stems = set(content_stems(claim)), _plain_stems(evidence)
+    if any(stem(match.group()) not in evidence_stems for match in _CAREFUL.finditer(claim)):
+        return
+    guessed = [scope for scope in _scopes(evidence, _GUESS, 20) if len(claim_stems & set(scope.stems)) >= 3]
+    hedged = [scope for scope in _scopes(evidence, _HEDGE, 3) if scope.stems and scope.stems[0] in claim_stems]
+    for scope in (guessed + hedged)[:1]:
+        reason = f'the claim leaves out the "{scope.cue}" of the evidence.'
+        yield Fault(layer="wording", verdict="not_found", reason=reason)
 
 
 def _overclaims(claim: str, nearest: str, whole: str) -> Iterator[Fault]:
@@ -202,6 +207,16 @@ def _overclaims(claim: str, nearest: str, whole: str) -> Iterator[Fault]:
                 reason = f'the evidence does not say "{match.group().lower()}" ({kind}).'
                 yield Fault(layer="wording", verdict="not_found", reason=reason)
                 break
+
+
+def _both(claim: str, evidence: str) -> Iterator[Fault]:
+    """Each of "both low and high resolution" has to stand in the evidence."""
+    stems = _plain_stems(evidence)
+    for match in _BOTH.finditer(claim):
+        missing = [word for word in match.groups() if not set(content_stems(word)) <= stems]
+        for word in missing[:1]:
+            reason = f'the evidence does not say "{word}" of "{match.group()}".'
+            yield Fault(layer="wording", verdict="not_found", reason=reason)
 
 
 def _contradicted(reason: str) -> Fault:
