@@ -71,9 +71,9 @@ def answer(
             _print_prompt(request, settings)
             return
         answered = _answer(request, settings)
+    click.echo(json.dumps(answered.to_json(), ensure_ascii=False, indent=2) if as_json else _body(answered, as_text))
     if html_file is not None:
         _write(html_file, answered.html)
-    click.echo(json.dumps(answered.to_json(), ensure_ascii=False, indent=2) if as_json else _body(answered, as_text))
     if not answered.report.ok:
         _fail("the answer holds claims that did not pass; they are marked in it", EXIT_CHECK_FAILED)
 
