@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -179,7 +179,7 @@ def _write(file: str, text: str) -> None:
 
 
 @contextmanager
-def _errors_told() -> Iterator[None]:
+def _errors_told() -> Generator[None]:
     """Turns each of our errors into one line on standard error and its exit status."""
     try:
         yield

@@ -11,7 +11,17 @@ from cnaps_rag.sources import FieldName, SourceId
 Verdict = Literal["supported", "contradicted", "misattributed", "not_found", "unchecked", "not_a_claim"]
 LinkVerdict = Literal["supplied", "not_supplied", "disguised", "mismatched", "forbidden_form"]
 Layer = Literal[
-    "form", "ids", "links", "quotes", "numbers", "names", "wording", "attribution", "absence", "request", "language",
+    "form",
+    "ids",
+    "links",
+    "quotes",
+    "numbers",
+    "names",
+    "wording",
+    "attribution",
+    "absence",
+    "request",
+    "language",
     "verifier",
 ]
 
@@ -111,8 +121,8 @@ class Section:
 
 
 LedgerAction = Literal["accepted", "rejected", "repaired", "dropped", "marked", "filled"]
-"""``rejected`` claims go back to the drafter; what still fails is ``dropped`` or ``marked``; ``filled``: an emptied slot
-took the sources' own sentence."""
+"""``rejected`` claims go back to the drafter, what still fails is ``dropped`` or ``marked``; ``filled``: an emptied
+slot took the sources' own sentence."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
