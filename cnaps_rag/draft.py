@@ -173,8 +173,10 @@ def _slot_schema(slot: SlotForm, *, has_enums: bool) -> dict[str, Any]:
         "maxItems": min(LIMIT_EVIDENCE, len(slot.evidence_ids)),
     }
     limit_claims = slot.limit_claims or LIMIT_CLAIMS[slot.name]
+    # Asked again, a slot may always stay empty: what was rejected may have no better form.
+    least_claims = LEAST_CLAIMS[slot.name] if slot.limit_claims is None else 0
     claim = _object_schema({"text": {"type": "string"}, "evidence": evidence})
-    return {"type": "array", "items": claim, "minItems": LEAST_CLAIMS[slot.name], "maxItems": limit_claims}
+    return {"type": "array", "items": claim, "minItems": least_claims, "maxItems": limit_claims}
 
 
 def _object_schema(properties: dict[str, Any]) -> dict[str, Any]:
