@@ -36,8 +36,7 @@ ACCEPTED = {
     "arrows and fractions": "input → LIIF → output, 16/32 bits, and/or, 1/2, 24/7, km/h, p<0.05, a<b and c>d",
     "a comment in code": "x = 1 // no GPU needed, C++17 // x.y is fine",
     "colons": (
-        "Input: photo. Output:image. std::vector, key:value, 10:30, ratio 4:1, JavaScript: a language, data: "
-        "none"
+        "Input: photo. Output:image. std::vector, key:value, 10:30, ratio 4:1, JavaScript: a language, data: none"
     ),
     "at signs": "mAP@0.5, Recall@10, P@1 and @author",
     "versions": "PyTorch 2.1.0, CUDA 12.1, 1.2.3.4, v1.0.0-rc.1",
@@ -51,6 +50,8 @@ ACCEPTED = {
     "a dotted leader": "Wait... what? One.Two. Three…four",
     "Chinese without links": "模型。输入：图像／输出：图像，BERT。AI技术",
     "relative path in code": "run `x[0](y)` or `a[i](b)`",
+    "a call": "logger.info('x') and df.info()",
+    "emoji in a link's text": "👩‍🔬 [▶️ 👩‍🔬 code](https://github.com/cszn/SCUNet) ▶️https://github.com/cszn/SCUNet",
     "emoji": "Done ✅ 👩‍🔬 works",
     "http": "https://arxiv.org/pdf/2105.00001v2.pdf",
     "scheme in capitals": "HTTPS://ArXiv.org/abs/2105.00001",
@@ -74,8 +75,7 @@ ACCEPTED = {
     "arXiv DOI": "https://doi.org/10.48550/arXiv.2105.00001, doi:10.48550/ARXIV.2105.00001, 10.48550/arXiv.2105.00001",
     "DOI": "https://doi.org/10.1016/s0893-6080(05)80131-5, http://dx.doi.org/10.1016/S0893-6080(05)80131-5",
     "plain DOI": (
-        "(doi:10.1016/S0893-6080(05)80131-5); DOI 10.1016/S0893-6080(05)80131-5, "
-        "10.1016/S0893-6080(05)80131-5."
+        "(doi:10.1016/S0893-6080(05)80131-5); DOI 10.1016/S0893-6080(05)80131-5, 10.1016/S0893-6080(05)80131-5."
     ),
     "query": "https://openreview.net/forum?id=dnRSxTNIvjK#all",
     "Markdown": "[SCUNet](https://github.com/cszn/SCUNet) [a](<https://github.com/cszn/SCUNet>)",
@@ -83,8 +83,7 @@ ACCEPTED = {
     "Markdown without a scheme": "[code](github.com/cszn/SCUNet)",
     "Markdown whose text is its target": "[https://github.com/cszn/SCUNet](http://www.github.com/cszn/scunet/)",
     "Markdown whose text is the id": (
-        "[arXiv:2105.00001](https://arxiv.org/abs/2105.00001) "
-        "[2105.00001v2](https://arxiv.org/abs/2105.00001)"
+        "[arXiv:2105.00001](https://arxiv.org/abs/2105.00001) [2105.00001v2](https://arxiv.org/abs/2105.00001)"
     ),
     "text names the repository": (
         "[cszn/SCUNet](https://github.com/cszn/SCUNet) [input/output](https://github.com/cszn/SCUNet)"
@@ -100,14 +99,13 @@ ACCEPTED = {
         "_https://github.com/cszn/SCUNet_ ~~https://github.com/cszn/SCUNet~~"
     ),
     "quotes": (
-        "\"https://github.com/cszn/SCUNet\" “https://github.com/cszn/SCUNet”, "
+        '"https://github.com/cszn/SCUNet" “https://github.com/cszn/SCUNet”, '
         "‘https://github.com/cszn/SCUNet’ «https://github.com/cszn/SCUNet» „https://github.com/cszn/SCUNet“ "
         "'https://github.com/cszn/SCUNet' ‹https://github.com/cszn/SCUNet›"
     ),
     "ellipsis": "https://github.com/cszn/SCUNet… https://github.com/cszn/SCUNet...",
     "brackets": (
-        "[https://github.com/cszn/SCUNet] {https://github.com/cszn/SCUNet} (see "
-        "https://github.com/cszn/SCUNet)."
+        "[https://github.com/cszn/SCUNet] {https://github.com/cszn/SCUNet} (see https://github.com/cszn/SCUNet)."
     ),
     "table": "| code | https://github.com/cszn/SCUNet|\n|---|---|\n|a|https://arxiv.org/abs/2105.00001|",
     "code": "`https://github.com/cszn/SCUNet`\n```\ngit clone https://github.com/cszn/SCUNet\n```",
@@ -337,6 +335,9 @@ REJECTED = {
     "zero width before": "\ufeffhttps://github.com/cszn/SCUNet",
     "zero width in an id": "arXiv:2105.\u200b00001",
     "zero width in the label": "ar\u200bXiv:2105.00001",
+    "zero width in a link's text": "[co\u200bde](https://github.com/cszn/SCUNet)",
+    "zero width beside a Markdown link": "[code](https://github.com/cszn/SCUNet)\u200b",
+    "bare info": "see bad.info (or not)",
     "soft hyphen": "https://github.com/cszn/SCU\u00adNet",
     "filler": "https://github.com/cszn/SCUNet\u3164",
     "tag characters": "https://github.com/cszn/SCUNet\U000e0041",

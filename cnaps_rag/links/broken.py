@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 
-from cnaps_rag.links.characters import BLANKS, INVISIBLE, is_invisible
+from cnaps_rag.links.characters import BLANKS, has_invisible
 from cnaps_rag.links.scan import Span
 
-_INVISIBLE = re.compile(rf"[{INVISIBLE}]")
 
-
-def invisible_at(text: str, span: Span) -> str | None:
+def invisible_at(text: str, start: int, end: int) -> str | None:
     """Why a link is disguised in which, or right beside which, an invisible character stands; else None."""
-    if _INVISIBLE.search(text, span.start, span.run_end) is not None:
+    if has_invisible(text, start, end):
         return "it holds an invisible character"
-    before, after = text[max(0, span.start - 2) : span.start], text[span.run_end : span.run_end + 1]
-    # A variation selector behind a symbol belongs to that symbol: it makes an emoji of it.
-    is_emoji = before[-1:] in ("\ufe0e", "\ufe0f") and unicodedata.category(before[0]) == "So"
-    if (before and is_invisible(before[-1]) and not is_emoji) or (after and is_invisible(after)):
+    if has_invisible(text, start - 1, start) or has_invisible(text, end, end + 1):
         return "an invisible character stands beside it"
     return None
 
@@ -32,12 +26,12 @@ _BEFORE = re.compile(
 )
 _GAP = r"(?:[^\S\n]+|[^\S\n]*\n[^\S\n]*)"
 _AFTER = re.compile(
-    rf"{_GAP}(?:[/\\]\w|\.[^\W_]|[?&][\w.%-]+=|%[0-9A-Fa-f]{{2}})"  # "https://github.com/o/r /issues"
+    rf"{_GAP}(?:[/\\][^\W_]|\.[^\W_]|[?&][\w.%-]+=|%[0-9A-Fa-f]{{2}})"  # "https://github.com/o/r /issues"
     r"|[^\S\n]*\n-[a-z0-9][\w.-]*[^\S\n]*(?:\n|$)"  # "https://github.com/o/r", and "-fork" alone on the next line
     r"|[\u3002\uff0e\uff61\uff1a](?:pdf|git|v\d{1,2})(?![A-Za-z0-9])"
 )
 _AFTER_DOT = re.compile(rf"{_GAP}(?:pdf(?!\w)|git(?=\s*(?:[,;)\n]|\.(?:\s|$)|$)))")
-_VERSION_AFTER = re.compile(rf"{_GAP}v\d{{1,2}}(?:\.pdf)?(?![\w-])")
+_VERSION_AFTER = re.compile(rf"{_GAP}v\d{{1,2}}(?:\.pdf)?(?![A-Za-z0-9-])")
 _VERSIONED = re.compile(r"(?:v\d+|\.pdf)$")
 
 

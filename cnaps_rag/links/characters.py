@@ -73,6 +73,11 @@ def _is_closing(text: str, start: int, end: int) -> bool:
     return last in _CLOSING or unicodedata.category(last) in _QUOTES_AND_BRACKETS
 
 
-def is_invisible(character: str) -> bool:
-    """True for a character that shows nothing and is no white space."""
-    return _INVISIBLE_ONE.match(character) is not None
+def has_invisible(text: str, start: int, end: int) -> bool:
+    """True where ``text[start:end]`` holds what shows nothing, what joins symbols to one emoji apart."""
+    return any(not _is_in_emoji(text, found.start()) for found in _INVISIBLE_ONE.finditer(text, max(0, start), end))
+
+
+def _is_in_emoji(text: str, place: int) -> bool:
+    before = text[place - 1] if place else " "
+    return text[place] in "\ufe0e\ufe0f\u200d" and (before == "\ufe0f" or unicodedata.category(before) in ("So", "Sk"))

@@ -11,7 +11,7 @@ from cnaps_rag.links.broken import broken, invisible_at
 from cnaps_rag.links.characters import CJK_STOPS, DIRECTION_OVERRIDES
 from cnaps_rag.links.elements import find_elements
 from cnaps_rag.links.fold import Change, fold
-from cnaps_rag.links.identity import ARXIV_ID, identify
+from cnaps_rag.links.identity import ARXIV_ID, Identity, identify
 from cnaps_rag.links.markup import Markup, code_spans, find_markup
 from cnaps_rag.links.scan import Span, scan
 from cnaps_rag.links.spans import SpanSet
@@ -117,6 +117,10 @@ def _target(text: str, markup: Markup, plain: Sequence[Span], starts: Sequence[i
         link = _found(text, markup.start, markup.end, fault="its target is a place on the page itself")
         return replace(link, label=label, shows=shows)
     identity = identify(target, is_target=True)
+    # The text of a link is a part of it, but an autolink or a definition is no more than its target.
+    hidden = invisible_at(text, markup.start, markup.end) if markup.kind in ("link", "latex") else None
+    if identity.fault is None and hidden is not None:
+        identity = Identity(fault=hidden, is_disguised=True)
     return FoundLink(
         text=target,
         start=start,
@@ -192,7 +196,11 @@ def _plain(text: str, plain: Sequence[Span]) -> list[FoundLink]:
         identity = identify(target)
         fault, is_disguised = identity.fault, identity.is_disguised
         if fault is None:
-            fault = span.fault or invisible_at(text, span) or broken(text, span, identity.canonical or "")
+            fault = (
+                span.fault
+                or invisible_at(text, span.start, span.run_end)
+                or broken(text, span, identity.canonical or "")
+            )
             is_disguised = fault is not None
         links.append(
             FoundLink(

@@ -90,11 +90,11 @@ _LETTERED = rf"[^\W\d_{CJK_LETTERS}]"
 _SCHEME_TAIL = re.compile(rf"(?:{_LETTERED}[\w+-]*)$")
 _WITHOUT_SLASHES = re.compile(
     r"(?<![a-z0-9+.-])(?:"
-    r"(?:https?|hxxps?|ftps?|wss?):(?=[/\\]?[^\s/\\\"'`<>)\]},;*])"
-    r"|(?:https?|hxxps?|ftps?|wss?|file|ssh|git):(?=\\|/(?!/)\S|/{3})"
-    r"|(?:javascript|vbscript|livescript):(?=[^\s\"'`*_)\]}>])"
+    r"(?:https?|hxxps?|ftps?|wss?):(?=[/\\]?\w)"
+    r"|(?:https?|hxxps?|ftps?|wss?|file|ssh|git):(?=\\[\w\\/]|/[\w\\]|/{3})"
+    r"|(?:javascript|vbscript|livescript):(?=[^\s\"'`*_)\]}>\\]|\\\w)"
     r"|(?:mailto|blob|filesystem|view-source|callto|skype|xmpp|sips?|magnet|jar|intent"
-    r"|bitcoin|ethereum|ipfs|ipns):(?=[\w.?+%/\\&])"
+    r"|bitcoin|ethereum|ipfs|ipns):(?=[\w.?+%/&])"
     r"|data:(?=[\w.+-]+(?:/[\w.+-]|;\w)|[;,]\S)"
     r"|(?:tel|sms|geo|facetime):(?=\+?\d)"
     r"|urn:(?=[a-z0-9-]+:)"
@@ -111,7 +111,7 @@ def _schemes(text: str) -> Iterator[Span]:
     while at >= 0:
         start = _scheme_start(text, max(done, at - _LIMIT_SCHEME_CHARS), at)
         span = _span(text, start, at + 3) if start is not None else None
-        if span is not None and span.end > at + 3:
+        if span is not None and _WORD_CHARACTER.search(text[at + 3 : span.end]) is not None:
             yield _with_cjk_host(text, span, at + 3)
             done = span.run_end
         elif start is not None and _CJK_LETTER.match(text, at + 3) is not None:
@@ -122,6 +122,7 @@ def _schemes(text: str) -> Iterator[Span]:
 
 
 _COLON = re.compile(r":\S")
+_WORD_CHARACTER = re.compile(r"\w")
 _LIMIT_SCHEME_CHARS = 40  # the longest registered scheme (ms-secondary-screen-controller) has 30
 _CJK_LETTER = re.compile(rf"[{CJK_LETTERS}]")
 _NOT_BLANK = re.compile(rf"[^{BLANKS}<>\"`{CJK_STOPS}]+")
@@ -292,7 +293,7 @@ def _is_host(text: str, host: str, end: int, token_end: int) -> bool:
     if _ARXIV_CLASS.fullmatch(host) is not None and _ARXIV_CLASSES.match(text, end) is not None:
         return False
     if last.lower() in COMMON_DOMAINS:
-        return True
+        return not (last == "info" and host.count(".") == 1 and text.startswith("(", end))  # logger.info("…")
     if not is_domain(last) or end != token_end or _PATH.match(text, end) is None:
         return False
     return _FILES.match(text, end - len(last)) is None

@@ -23,7 +23,8 @@ _LIMIT_ROUNDS = 12  # each round takes a layer of nested markup off; honest text
 def shown(text: str, owners: Mapping[str, tuple[SourceId, ...]]) -> str:
     """`text` on one line, as it may be shown: `check_links` finds no fault in it, and ``shown`` of it is itself.
 
-    Supplied links, and all other characters, stay as they are. ``[text](link)`` becomes ``text (link)``.
+    Supplied links, and all other characters, stay as they are. ``[text](link)`` becomes ``text (link)``, and a blank
+    keeps a link from a sign that Markdown acts on.
 
     Args:
         text: any text, hostile too.
@@ -52,8 +53,7 @@ def _reduced(text: str, owners: Mapping[str, tuple[SourceId, ...]]) -> str:
         return without
     if (without := _without_markup(text)) != text:
         return without
-    faulty = [finding for finding in check_links(text, owners) if finding.verdict != "supplied"]
-    return _without_links(text, faulty)
+    return _without_links(text, check_links(text, owners))
 
 
 _INVISIBLE = re.compile(rf"[{INVISIBLE}]+")
@@ -64,12 +64,12 @@ def _one_line(text: str) -> str:
     return _BLANK_RUN.sub(" ", text).strip(" ")
 
 
-_COMMENT = re.compile(r"<!--[^<>]*-->|<!--|-->|<![a-z\[][^<>]*>|<\?[a-z][^<>]*>", re.IGNORECASE)
+_COMMENT = re.compile(r"<!--[^<>]*-->|<!--|<![a-z\[][^<>]*>|<\?[a-z][^<>]*>", re.IGNORECASE)
 
 
 def _without_elements(text: str) -> str:
     """`text` without HTML tags and comments; what stands between tags stays, a block's tag leaves a blank."""
-    if "<" not in text and "-->" not in text:
+    if "<" not in text:
         return text
     pieces: list[str] = []
     done = 0
@@ -84,11 +84,16 @@ def _without_elements(text: str) -> str:
 
 
 _BLOCKS = frozenset({"br", "p", "div", "li", "ul", "ol", "td", "th", "tr", "table", "hr", "pre", "blockquote"})
-_TOKENS = frozenset({"video", "audio", "object", "base", "link", "form", "source", "meta", "s", "label", "q"})
+_TOKENS = frozenset(
+    """
+    address article audio base body data form head header html input label link main map mark menu meta object option
+    output param q s search section select source summary time title var video
+    """.split()  # noqa: SIM905 - one word a place is how the list is read
+)
 
 
 def _is_token(name: str, has_attributes: bool) -> bool:
-    """True for what papers on language models write as a token of theirs, as in ``<s>`` or ``<video>``."""
+    """True for what papers on language models write as a token: ``<s>``, ``<video>``, ``<search>``."""
     return name in _TOKENS and not has_attributes
 
 
@@ -131,11 +136,20 @@ def _plain(text: str, markup: Markup) -> str:
             return f"{label} ({target})" if label.strip() not in ("", target) and target else label.strip() or target
 
 
-def _without_links(text: str, faulty: Sequence[LinkFinding]) -> str:
+# What a renderer to Markdown escapes, behind a link or its closing punctuation: the backslash would be a part of it.
+_ESCAPED = re.compile(r"[^\s\w/]*?(?:[\\*_~|<`\[&]|\]\[)")
+
+
+def _without_links(text: str, findings: Sequence[LinkFinding]) -> str:
+    """`text` with the phrase for each faulty link, and a blank behind each good one that markup would touch."""
     pieces: list[str] = []
     done = 0
-    for finding in faulty:
-        if finding.end > done:
+    for finding in findings:
+        if finding.verdict == "supplied":
+            if finding.end > done and _ESCAPED.match(text, finding.end) is not None:
+                pieces += [text[done : finding.end], " "]
+                done = finding.end
+        elif finding.end > done:
             if finding.start >= done:
                 pieces += [text[done : finding.start], LINK_NOT_SUPPLIED]
             done = finding.end
