@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import groupby
 
 from cnaps_rag.discourse import asks, goes_on, points_back
@@ -11,6 +12,7 @@ from cnaps_rag.draft import Brief, Claim, Draft, Slot, SlotForm, SlotName, plan_
 from cnaps_rag.fit import tells_of
 from cnaps_rag.links import find_links
 from cnaps_rag.passages import Passage, PassageId
+from cnaps_rag.request import AnswerRequest
 from cnaps_rag.sources import QUESTION_ID, SourceId
 from cnaps_rag.words import content_stems
 
@@ -32,6 +34,7 @@ LEAST_SHARE_OF_BEST = 0.5
 # Share of the shorter sentence's content words that the other one holds too: then one of them says enough.
 NEAR_DUPLICATE_SHARE = 0.7
 LEAST_SENTENCE_CHARS = 30
+LEAST_COPIED_WORDS = 6
 
 _CONTRIBUTION = re.compile(
     r"\b(?:we|this (?:paper|work|study|survey|article)|our \w+|the proposed \w+)\b(?:\W+\w+){0,4}?\W+"
@@ -75,6 +78,64 @@ class ExtractiveDrafter:
         form = plan_form(brief, [passage.id for passage in brief.passages.all])
         slots = tuple(Slot(name=slot.name, subject=slot.subject, claims=chooser.claims(slot)) for slot in form)
         return Draft(slots=slots, drafter=self.name)
+
+
+def frame_copies(draft: Draft, brief: Brief) -> Draft:
+    """`draft` where what is copied from a source is told as that source's words, with what it points back to.
+
+    An LLM told to stay close to a sentence may copy it whole, "we" and "however" included: true, but not its to say.
+    """
+    return replace(
+        draft,
+        slots=tuple(
+            replace(slot, claims=tuple(_framed(claim, slot, brief) for claim in slot.claims)) for slot in draft.slots
+        ),
+    )
+
+
+def _framed(claim: Claim, slot: Slot, brief: Brief) -> Claim:
+    copied = next((p for p in _sentences(claim.evidence, brief) if _is_copy(claim.text, p.text)), None)
+    if copied is None:
+        return claim
+    sentences = [p for p in brief.passages.of(copied.source_id) if not p.id.endswith(".0")]
+    last = sentences.index(copied)
+    first = _chain_start(sentences, last)
+    if last - first >= LIMIT_PAPER_SENTENCES or points_back(sentences[first].text):
+        return claim
+    return _claim(_speaker(slot.name, copied, brief.request), sentences[first : last + 1])
+
+
+def _sentences(passage_ids: Iterable[PassageId], brief: Brief) -> list[Passage]:
+    by_id = brief.passages.by_id
+    return [by_id[passage_id] for passage_id in passage_ids if passage_id in by_id and not passage_id.endswith(".0")]
+
+
+def _is_copy(text: str, sentence: str) -> bool:
+    """True when `text` is one run of at least half of the words of `sentence`, and of six or more."""
+    words, source_words = _folded_words(text), _folded_words(sentence)
+    is_long = len(words) >= max(LEAST_COPIED_WORDS, len(source_words) / 2)
+    return is_long and f" {' '.join(words)} " in f" {' '.join(source_words)} "
+
+
+def _folded_words(text: str) -> list[str]:
+    return re.findall(r"\w+", text.casefold())
+
+
+def _chain_start(sentences: Sequence[Passage], row: int) -> int:
+    """Row of the first sentence that `row` points back to, over as many as it takes."""
+    while row > 0 and points_back(sentences[row].text):
+        row -= 1
+    return row
+
+
+def _speaker(slot: SlotName, passage: Passage, request: AnswerRequest) -> str:
+    """Whose words a quoted passage are, as said in a slot."""
+    source = request.source(passage.source_id)
+    if source.kind == "question":
+        return "The user asks" if asks(passage.text) else "The user says"
+    if slot == "paper":
+        return "The paper says"
+    return "Its description says" if source.kind == "model" else f"The supplied paper {quote(source.title)} says"
 
 
 def quote(text: str) -> str:
@@ -148,9 +209,7 @@ class _Chooser:
 
     def _chain(self, sentences: Sequence[Passage], row: int) -> tuple[int, ...]:
         """`row` behind the rows it points back to; empty where one of them is not to be quoted, or not again."""
-        first = row
-        while first > 0 and points_back(sentences[first].text):
-            first -= 1
+        first = _chain_start(sentences, row)
         rows = tuple(range(first, row + 1))
         starts_well = not points_back(sentences[first].text)
         is_short = len(rows) <= LIMIT_PAPER_SENTENCES
@@ -182,11 +241,7 @@ class _Chooser:
         best = sorted(fresh, key=lambda p: -self._cosine_by_id[p.id])[:LIMIT_MODEL_SENTENCES]
         ordered = [p for p in sentences if p in best]
         self._quoted.update(p.id for p in ordered)
-        return tuple(_claim(self._speaker(p.source_id), [p]) for p in ordered)
-
-    def _speaker(self, source_id: SourceId) -> str:
-        source = self._request.source(source_id)
-        return "Its description says" if source.kind == "model" else f"The supplied paper {quote(source.title)} says"
+        return tuple(_claim(_speaker(slot.name, p, self._request), [p]) for p in ordered)
 
 
 def _slots_spoken_of(text: str) -> frozenset[SlotName]:

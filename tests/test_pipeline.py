@@ -188,3 +188,22 @@ def test_budget_leaves_out_by_rank_and_usage_says_so() -> None:
         answer = cr.Answerer(settings_of(llm, prompt_limit_tokens=800)).answer(featsharp_request())
     assert answer.usage.left_out
     assert set(answer.usage.left_out) <= {passage.id for passage in split_passages(featsharp_request()).all}
+
+
+def test_copied_sentence_is_told_as_the_paper_s_words_with_what_it_points_back_to() -> None:
+    copied = "We demonstrate the effectiveness of this approach on core perception tasks as well as within agglomerative"
+    copied += " model (RADIO) training as a way of providing richer targets for distillation."
+    with ScriptedLLM(reply(P1_says=[(copied, ["P1.6"])])) as llm:
+        answer = cr.Answerer(settings_of(llm)).answer(featsharp_request())
+    (claim,) = next(slot for slot in answer.slots if slot.name == "paper").claims
+    assert claim.text.startswith('The paper says: "')
+    assert copied in claim.text
+    assert len(llm.requests) == 1
+
+
+def test_the_answer_never_speaks_as_we() -> None:
+    claim = "We upsample the feature maps of low-res vision encoders and also pick up fine-grained details."
+    with ScriptedLLM(reply(P1_says=[(claim, ["P1.5"])])) as llm:
+        answer = cr.Answerer(settings_of(llm, repair_limit_calls=0)).answer(featsharp_request())
+    assert claim not in answer.markdown
+    assert [entry.layer for entry in answer.ledger if entry.before == claim] == ["form", "form"]

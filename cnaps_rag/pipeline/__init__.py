@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 
 from cnaps_rag.answer import Answer
-from cnaps_rag.draft import Brief, Draft, parse_draft
-from cnaps_rag.errors import BadDraftError, ServiceError, UntraceableError
+from cnaps_rag.draft import Brief, Draft
+from cnaps_rag.errors import ServiceError, UntraceableError
 from cnaps_rag.extractive import ExtractiveDrafter
 from cnaps_rag.fit import assess_fit
 from cnaps_rag.index import PassageIndex
 from cnaps_rag.llm import LLM, Reply, Usage
-from cnaps_rag.pipeline.repair import JudgedSlot, LLMCall, Repaired, draft_ledger, judge_slots, repair
+from cnaps_rag.pipeline.calls import LLMCall, ask
+from cnaps_rag.pipeline.repair import JudgedSlot, Repaired, draft_ledger, judge_slots, repair
 from cnaps_rag.pipeline.sections import SlotKey, SlotSources, build_sections
 from cnaps_rag.prompt import Prompt, build_prompt
 from cnaps_rag.render.phrases import LEFT_OUT, LLM_FAILED, not_told
@@ -107,7 +108,7 @@ class Answerer:
         judge_all = partial(judge_draft, judge=judge)
         drafted = yield from self._draft(brief, progress)
         progress("checking the draft")
-        slots = judge_slots(drafted.draft, judge_all)
+        slots = judge_slots(drafted.draft, brief, judge_all)
         if drafted.draft.drafter == ExtractiveDrafter.name:
             repaired = Repaired(slots=slots, usage=Usage(), ledger=draft_ledger(slots))
         else:
@@ -116,7 +117,7 @@ class Answerer:
         self._raise_untraceable(repaired.slots)
 
         def own_words() -> dict[SlotKey, JudgedSlot]:
-            own = judge_slots(ExtractiveDrafter().draft(brief), judge_all)
+            own = judge_slots(ExtractiveDrafter().draft(brief), brief, judge_all)
             return {(slot.slot.name, slot.slot.subject): slot for slot in own}
 
         def is_absent(key: SlotKey) -> bool:
@@ -154,15 +155,8 @@ class Answerer:
 
     def _draft_by_llm(self, brief: Brief) -> Generator[LLMCall, Reply, _Drafted]:
         prompt = build_prompt(brief, self.settings)
-        try:
-            reply = yield LLMCall(prompt=prompt, deadline_s=self.settings.llm_timeout_s)
-            draft, usage = parse_draft(reply.text, prompt.form, reply.llm), reply.usage
-        except BadDraftError as error:
-            # A reply that broke off may still hold whole claims; without any, it is a failure like others.
-            draft = parse_draft(error.partial_text, prompt.form, self.settings.llm or "")
-            usage = error.usage or Usage()
-            if not any(slot.claims for slot in draft.slots):
-                raise
+        deadline_s = self.settings.llm_timeout_s
+        draft, usage = yield from ask(prompt, deadline_s=deadline_s, llm=self.settings.llm or "")
         notes = (f"{LEFT_OUT}: {', '.join(prompt.left_out)}",) if prompt.left_out else ()
         return _Drafted(draft=draft, usage=usage, prompt_sha256=prompt.sha256, notes=notes)
 

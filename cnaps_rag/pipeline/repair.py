@@ -6,11 +6,13 @@ import time
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
 
-from cnaps_rag.draft import Brief, Claim, Draft, Slot, parse_draft
-from cnaps_rag.errors import BadDraftError, ServiceError
+from cnaps_rag.draft import Brief, Claim, Draft, Slot
+from cnaps_rag.errors import RequestError, ServiceError
+from cnaps_rag.extractive import frame_copies
 from cnaps_rag.llm import Reply, Usage
+from cnaps_rag.pipeline.calls import LLMCall, ask
 from cnaps_rag.prompt import Prompt, RejectedClaim, build_repair_prompt
-from cnaps_rag.render.phrases import REPAIR_GIVEN_UP, REPAIR_UNREADABLE
+from cnaps_rag.render.phrases import REPAIR_GIVEN_UP
 from cnaps_rag.report import LedgerAction, LedgerEntry
 from cnaps_rag.settings import Settings
 from cnaps_rag.validation import Judgement
@@ -20,24 +22,11 @@ JudgeDraft = Callable[[Draft], tuple[tuple[Judgement, ...], ...]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class LLMCall:
-    """What the pipeline asks its driver to send, and the seconds it may take."""
-
-    prompt: Prompt
-    deadline_s: float
-
-
-LLMCalls = Generator[LLMCall, Reply, "Repaired"]
-"""Sync and async drivers alike: each sends the prompt that is yielded and the reply (or the error) back in."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class JudgedClaim:
-    """A drafted claim and what the judge decided on it; `draft_text` is what stood in its place in round 0."""
+    """A drafted claim, what the judge decided on it, and the round of drafting it comes from."""
 
     claim: Claim
     judgement: Judgement
-    draft_text: str
     round: int = 0
 
     @property
@@ -69,15 +58,19 @@ class Repaired:
     notes: tuple[str, ...] = ()
 
 
-def judge_slots(draft: Draft, judge_draft: JudgeDraft) -> tuple[JudgedSlot, ...]:
+Repairing = Generator[LLMCall, Reply, Repaired]
+
+
+def judge_slots(draft: Draft, brief: Brief, judge_draft: JudgeDraft) -> tuple[JudgedSlot, ...]:
     """Slots of `draft` with a judgement for each claim; a claim said twice in one slot is judged once and kept once."""
-    slots = tuple(replace(slot, claims=_distinct(slot.claims)) for slot in draft.slots)
-    judgements = judge_draft(replace(draft, slots=slots))
+    framed = frame_copies(draft, brief)
+    slots = tuple(replace(slot, claims=_distinct(slot.claims)) for slot in framed.slots)
+    judgements = judge_draft(replace(framed, slots=slots))
     return tuple(
         JudgedSlot(
             slot=slot,
             claims=tuple(
-                JudgedClaim(claim=claim, judgement=judgement, draft_text=claim.text)
+                JudgedClaim(claim=claim, judgement=judgement)
                 for claim, judgement in zip(slot.claims, judged, strict=True)
             ),
         )
@@ -85,7 +78,7 @@ def judge_slots(draft: Draft, judge_draft: JudgeDraft) -> tuple[JudgedSlot, ...]
     )
 
 
-def repair(slots: tuple[JudgedSlot, ...], brief: Brief, judge_draft: JudgeDraft, settings: Settings) -> LLMCalls:
+def repair(slots: tuple[JudgedSlot, ...], brief: Brief, judge_draft: JudgeDraft, settings: Settings) -> Repairing:
     """Asks again for what was rejected until all passes or the budget of calls, tokens or seconds is spent.
 
     A failing LLM ends the repair, never the answer: what was accepted by then stays, and a note says so.
@@ -99,20 +92,16 @@ def repair(slots: tuple[JudgedSlot, ...], brief: Brief, judge_draft: JudgeDraft,
         seconds_left = ends_at - time.monotonic()
         if prompt is None or seconds_left <= 0:
             break
+        deadline_s = min(seconds_left, settings.llm_timeout_s)
         try:
-            reply = yield LLMCall(prompt=prompt, deadline_s=min(seconds_left, settings.llm_timeout_s))
+            redraft, spent = yield from ask(prompt, deadline_s=deadline_s, llm=settings.llm or "")
         except ServiceError as error:
             usage += error.usage or Usage()
             notes.append(f"{REPAIR_GIVEN_UP}: {error}")
             break
-        usage += reply.usage
-        try:
-            redraft = parse_draft(reply.text, prompt.form, reply.llm)
-        except BadDraftError as error:
-            notes.append(f"{REPAIR_UNREADABLE}: {error}")
-            continue
-        repaired = _with_repairs(slots, judge_slots(redraft, judge_draft), repair_round)
-        ledger += _changes(slots, repaired, reply.usage, n_sent=len(rejected))
+        usage += spent
+        repaired = _with_repairs(slots, judge_slots(redraft, brief, judge_draft), repair_round)
+        ledger += _changes(slots, repaired, spent, n_sent=len(rejected))
         slots = repaired
     return Repaired(slots=slots, usage=usage, ledger=tuple(ledger), notes=tuple(notes))
 
@@ -120,18 +109,19 @@ def repair(slots: tuple[JudgedSlot, ...], brief: Brief, judge_draft: JudgeDraft,
 def _affordable_prompt(
     brief: Brief, rejected: Sequence[tuple[JudgedSlot, JudgedClaim]], settings: Settings, spent: Usage
 ) -> Prompt | None:
+    """The next prompt, or None where there is nothing to repair or no budget for it."""
     if not rejected:
         return None
-    prompt = build_repair_prompt(
-        brief,
-        [
-            RejectedClaim(
-                name=slot.slot.name, subject=slot.slot.subject, text=claim.claim.text, reason=claim.judgement.reason
-            )
-            for slot, claim in rejected
-        ],
-        settings,
-    )
+    told = [
+        RejectedClaim(
+            name=slot.slot.name, subject=slot.slot.subject, text=claim.claim.text, reason=claim.judgement.reason
+        )
+        for slot, claim in rejected
+    ]
+    try:
+        prompt = build_repair_prompt(brief, told, settings)
+    except RequestError:  # with what was rejected the prompt outgrows its limit
+        return None
     spent_tokens = spent.prompt_tokens + spent.completion_tokens
     return prompt if spent_tokens + prompt.n_tokens <= settings.repair_limit_tokens else None
 
@@ -160,7 +150,7 @@ def _with_slot_repaired(slot: JudgedSlot, redrafted: JudgedSlot | None, repair_r
     claims: list[JudgedClaim] = []
     for claim in slot.claims:
         better = None if claim.accepted else next(candidates, None)
-        claims.append(claim if better is None else replace(better, draft_text=claim.draft_text, round=repair_round))
+        claims.append(claim if better is None else replace(better, round=repair_round))
     return replace(slot, claims=tuple(claims))
 
 

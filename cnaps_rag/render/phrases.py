@@ -17,9 +17,8 @@ NOT_TRACEABLE = "not traceable"
 
 LLM_FAILED = "The LLM failed, so the answer was drafted without it"
 REPAIR_GIVEN_UP = "The repair of rejected claims was given up"
-REPAIR_UNREADABLE = "A reply to the repair could not be read"
 LEFT_OUT = "Some sentences of the supplied sources did not fit into the prompt and were left out"
-NOTES = (LLM_FAILED, REPAIR_GIVEN_UP, REPAIR_UNREADABLE, LEFT_OUT)
+NOTES = (LLM_FAILED, REPAIR_GIVEN_UP, LEFT_OUT)
 """What a note on the making of an answer may begin with. These words are shown; what follows them (an error's own
 words, which may hold anything) is kept for programs alone."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from cnaps_rag.draft import Claim, Draft, Slot
@@ -16,6 +17,8 @@ from cnaps_rag.validation.judge import ClaimJudge, ClaimQuery, Judgement
 from cnaps_rag.validation.split import split_claims
 from cnaps_rag.validation.statements import QUOTED, TextClaim
 from cnaps_rag.validation.visible import see
+
+_FIRST_PERSON = re.compile(r"\b(?:[Ww]e|us|[Oo]urs?|I|[Mm]y)\b")
 
 
 def judge_draft(draft: Draft, *, judge: ClaimJudge) -> tuple[tuple[Judgement, ...], ...]:
