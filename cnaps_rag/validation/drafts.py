@@ -43,6 +43,8 @@ def _parts(claim: Claim, slot: Slot, request: AnswerRequest) -> list[ClaimQuery]
     own_words = QUOTED.sub('""', claim.text)
     if find_links(own_words):
         return _rejected("not_found", "links", "a drafted claim may hold no link: links are added from the sources")
+    if _FIRST_PERSON.search(own_words) is not None:
+        return _rejected("not_found", "form", "it says we or our, as if the answer spoke: name the paper instead")
     blocks = list(split_blocks(see(own_words, ())))
     if "\n" in own_words or len(blocks) > 1 or any(block.kind != "text" for block in blocks):
         return _rejected("not_found", "form", "a drafted claim is one or a few sentences on one line")
