@@ -36,8 +36,8 @@ _ENDINGS = (
     ("ises", "iz"), ("izes", "iz"), ("iser", "iz"), ("izer", "iz"), ("ness", ""), ("sses", "ss"), ("ings", ""),
     ("ions", ""), ("ates", "at"), ("ated", "at"), ("able", ""), ("ible", ""), ("ance", ""), ("ence", ""), ("ally", ""),
     ("ical", "ic"), ("ise", "iz"), ("ize", "iz"), ("ies", "y"), ("ied", "y"), ("ily", "y"), ("ity", ""), ("ion", ""),
-    ("ing", ""), ("ate", "at"), ("ours", "or"), ("our", "or"), ("ers", ""), ("ors", ""), ("ely", ""), ("est", ""),
-    ("ive", ""), ("ed", ""), ("er", ""), ("or", ""), ("ly", ""), ("es", ""), ("al", ""), ("s", ""), ("e", ""),
+    ("ing", ""), ("ate", "at"), ("ours", "or"), ("our", "or"), ("ers", ""), ("ors", "or"), ("ely", ""), ("est", ""),
+    ("ive", ""), ("ed", ""), ("er", ""), ("ly", ""), ("es", ""), ("al", ""), ("s", ""), ("e", ""),
 )  # fmt: skip
 
 _IRREGULAR = {

@@ -11,7 +11,7 @@ from cnaps_rag.checks.names import find_names, spelling_keys
 from cnaps_rag.fit import named_models
 from cnaps_rag.request import AnswerRequest
 from cnaps_rag.sources import QUESTION_ID, Source, SourceId
-from cnaps_rag.words import content_stems, split_words, stem
+from cnaps_rag.words import STOP_WORDS, content_stems, split_words
 
 _TITLE_HEAD = re.compile(r"^(.{2,60}?)(?::|\?|!| [-–—] )\s*\S")
 _INTRODUCED = re.compile(
@@ -22,8 +22,11 @@ _WORK = (
     r"paper|study|survey|article|work|publication|report|review|guidelines?|abstract|authors?|researchers|"
     r"dataset|database|benchmark|method|approach|system|framework|pipeline|agent|estimator|network|model|algorithm"
 )
+# "The canopy height paper", and not "the paper describes a method": no function word, no second noun of this kind.
 _DESCRIPTION = re.compile(
-    rf"\b(?:the|this|that)\s+(?P<words>(?:[\w.+'’-]+\s+){{1,5}}?)(?P<work>{_WORK})\b", re.IGNORECASE
+    rf"\b(?:the|this|that)\s+(?P<words>(?:(?!(?:{_WORK}|{'|'.join(map(re.escape, sorted(STOP_WORDS)))})\s)"
+    rf"[\w.+'’-]+\s+){{1,5}}?)(?P<work>{_WORK})\b",
+    re.IGNORECASE,
 )
 _OF_DESCRIPTION = re.compile(
     rf"\bthe\s+(?P<work>{_WORK}|case study)\s+(?:on|of|about|for)\s+(?P<words>(?:[\w-]+\s?){{1,4}})", re.IGNORECASE
@@ -138,7 +141,7 @@ def _descriptions(claim: str, request: AnswerRequest) -> list[Mention]:
     for pattern in (_DESCRIPTION, _OF_DESCRIPTION):
         for match in pattern.finditer(claim):
             is_model = match["work"].lower() in ("model", "network")
-            stems = set(content_stems(match["words"])) - {stem(word) for word in _WORK.replace("?", "").split("|")}
+            stems = set(content_stems(match["words"]))
             if (source_id := _described(frozenset(stems), request, is_model=is_model)) is not None:
                 mentions.append(Mention(source_id, match.start(), match.end()))
     return mentions

@@ -13,7 +13,7 @@ from cnaps_rag.checks.numbers import find_numbers
 from cnaps_rag.links import canonical_link, find_links
 from cnaps_rag.request import AnswerRequest
 from cnaps_rag.sources import FieldName, Source, SourceId
-from cnaps_rag.words import word_set
+from cnaps_rag.words import stem, word_set
 
 _NAME_HOLDS = re.compile(
     r"^\W*the (?:model['’]s )?name (?:of (?:the|this) (?:recommended )?model,? )?(?P<name>.*?),?\s*"
@@ -23,7 +23,7 @@ _NAME_HOLDS = re.compile(
 )
 # The only words of a claim about the request itself. One word more, and it says something that needs a source's text.
 _WORDS = word_set(
-    """a an the this that these those its it their they there here is are was were be has have had can do does and or
+    """a an the s this that these those its it their they there here is are was were be has have had can do does and or
     both only sole single one also as at by for from in of on to under with which namely no not none neither nor any
     recommended supplied related provided given listed available found located hosted linked published accessible named
     called titled name title entry request question answer user model models paper papers source sources tool tools
@@ -191,9 +191,9 @@ class _FactReader:
         if re.search(
             r"\b(?:only|sole|single|one) (?:recommended |supplied |related )*(?:model|paper|source)\b", self._bare, re.I
         ):
-            counted.append((1, tuple(re.findall(r"model|paper|source", self._bare))[:1]))
+            counted.append((1, tuple(stem(kind) for kind in re.findall(r"model|paper|source", self._bare)[:1])))
         for value, nouns in counted:
-            kind = next((kind for kind in counts if kind in nouns), None)
+            kind = next((kind for kind in counts if stem(kind) in nouns), None)
             if kind is None:
                 return RequestFact(verdict="not_found", reason=f"the request does not give the number {value}.")
             if counts[kind] != value:

@@ -16,6 +16,7 @@ _ECHO = re.compile(
     r"|^\W*(?:what|how) [^?]{1,80}(?:as its sentences say|as the question says)",
     re.IGNORECASE,
 )
+_TELLS_OF_USER = re.compile(r"\W*(?:the (?:user|question)|you)\b", re.IGNORECASE)
 _CLOSED = re.compile(r"[.!?。！？…:;)\]\"”’'»%\d]\s*$")
 _DANGLING = re.compile(
     r"\b(?:a|an|the|of|to|and|or|with|by|from|in|on|at|for|as|that|which|is|are|was|were|its|their|than|into)\s*$",
@@ -35,7 +36,7 @@ def check_form(claim: str, question: str, vocabulary: Collection[str]) -> tuple[
         return (_fault("it says nothing."),)
     if _ECHO.search(claim):
         return (_fault("it echoes the template instead of saying something."),)
-    if claim.rstrip().endswith(("?", "？")):
+    if claim.rstrip().endswith(("?", "？")) and not _TELLS_OF_USER.match(claim):
         return (_fault("it asks instead of saying something."),)
     if not _CLOSED.search(claim) and (_DANGLING.search(claim) or _is_cut(claim, vocabulary)):
         return (_fault("it breaks off."),)

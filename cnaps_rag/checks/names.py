@@ -14,7 +14,7 @@ _TOKEN = re.compile(r"[^\W_]+(?:[-_.+/&’'][^\W_]+)*")
 _PART = re.compile(r"[^\W_]+")
 _SENTENCE_START = re.compile(r"(?:^|[.!?:;]\s|[\"“‘(•|>*]\s?|\n\s*)[\W_]*$")
 _NUMBER_LIKE = re.compile(
-    r"\d[\d.,]*(?:st|nd|rd|th|s|x|k|K|M|B|bn|[a-zµ]?m|m?s|px|[kKMGT]?B|[kMG]?Hz|dB|-\w+)?(?:x\d+\w*)?"
+    r"\d[\d.,]*(?:st|nd|rd|th|s|x|k|K|M|B|bn|[a-zµ]?m|m?s|px|[kKMGT]?B|[kMG]?Hz|dB)?(?:x\d+\w*)?(?:-[a-z]+)*"
 )
 _DEFINED = re.compile(r"((?:[\w-]+[ \u00a0]){1,7})\(([A-Z][\w-]{1,9}?)s?\)")
 _DEFINED_AFTER = re.compile(r"\b([A-Z][\w-]{1,9}?)s?[ \u00a0]\(([\w-]+(?:[ \u00a0][\w-]+){1,6})\)")
@@ -102,7 +102,9 @@ def acronyms(text: str) -> Mapping[str, str]:
     return expansions
 
 
-def check_names(claim: str, evidence: str, *, entry: str, source_text: str) -> tuple[Fault, ...]:
+def check_names(
+    claim: str, evidence: str, *, entry: str, source_text: str, capital_names: bool = True
+) -> tuple[Fault, ...]:
     """Faults of the names in `claim`: those that stand neither in the evidence nor in the entry of its source.
 
     Args:
@@ -110,6 +112,7 @@ def check_names(claim: str, evidence: str, *, entry: str, source_text: str) -> t
         evidence: the passages that it is to follow from, joined.
         entry: name or title of their source.
         source_text: all that is supplied of their source: its acronyms, where it expands them, stand for each other.
+        capital_names: a word that is nothing but capitalised counts as a name; not so in German.
     """
     held = spelling_keys(evidence) | spelling_keys(entry)
     stems = frozenset(content_stems(f"{entry} {evidence}"))
@@ -117,7 +120,7 @@ def check_names(claim: str, evidence: str, *, entry: str, source_text: str) -> t
     return tuple(
         Fault(layer="names", verdict="not_found", reason=f'the evidence does not name "{name.text}".')
         for name in find_names(claim)
-        if not _is_held(name, held, stems, expansions)
+        if not _is_held(name, held, stems, expansions) and (capital_names or not name.text[1:].islower())
     )
 
 

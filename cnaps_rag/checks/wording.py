@@ -58,7 +58,7 @@ _STRONG: dict[str, re.Pattern[str]] = {
     }.items()
 }
 
-_BOTH = re.compile(r"\bboth ([\w-]+) and ([\w-]+)", re.IGNORECASE)
+_BOTH = re.compile(r"\bboth ([\w-]+) and ([\w-]+)(?:[ -]([\w-]+))?", re.IGNORECASE)
 
 _OPPOSITES = """increase decrease|raise lower|higher lower|more less|more fewer|before after|strengthen weaken|
 enhance weaken|enhance suppress|better worse|cheap expensive|cheaply expensive|inexpensive expensive|large small|
@@ -210,13 +210,16 @@ def _overclaims(claim: str, nearest: str, whole: str) -> Iterator[Fault]:
 
 
 def _both(claim: str, evidence: str) -> Iterator[Fault]:
-    """Each of "both low and high resolution" has to stand in the evidence."""
+    """Each of "both low and high resolution" has to stand in the evidence, beside "resolution" where that does."""
     stems = _plain_stems(evidence)
     for match in _BOTH.finditer(claim):
-        missing = [word for word in match.groups() if not set(content_stems(word)) <= stems]
-        for word in missing[:1]:
-            reason = f'the evidence does not say "{word}" of "{match.group()}".'
-            yield Fault(layer="wording", verdict="not_found", reason=reason)
+        noun = next(iter(content_stems(match[3] or "")), "")
+        for word in match.groups()[:2]:
+            held = set(content_stems(word)) <= stems
+            if not held or (noun in stems and not any(noun in _beside(evidence, s, 1) for s in content_stems(word))):
+                reason = f'the evidence does not say "{word}" of "{match.group()}".'
+                yield Fault(layer="wording", verdict="not_found", reason=reason)
+                break
 
 
 def _contradicted(reason: str) -> Fault:

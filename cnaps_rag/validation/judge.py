@@ -170,7 +170,7 @@ class ClaimJudge:
         entry = " ".join(self._request.source(source_id).title for source_id in spoken or self._ids)
         faults = (
             *check_numbers(text, evidence, entry=entry),
-            *check_names(text, evidence, entry=entry, source_text=evidence),
+            *check_names(text, evidence, entry=entry, source_text=evidence, capital_names=False),
         )
         for fault in faults:
             return rejected(fault.verdict, fault.layer, fault.reason)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -34,6 +35,9 @@ _NEAR_THRESHOLD = 0.15
 
 # A window must support a claim about as well as any window whose wording it goes against.
 _MARGIN = 0.05
+
+_PARTS = re.compile(r"[;,]\s|\b(?:and|but|while|whereas|which)\b")
+_LEAST_BORROWED = 3  # content words that a part of a claim must hold to tell whose it is
 
 _FRAME_STEMS = frozenset(
     content_stems(
@@ -132,7 +136,20 @@ class Reader:
         if window.is_entry and not _title_asserts(claim, titles):
             reason = "a title that merely names it does not say it."
             faults = (*faults, Fault(layer="names", verdict="not_found", reason=reason))
-        return _Tried(window, claim, (*faults, *self._unnamed(reading, window)))
+        return _Tried(window, claim, (*faults, *self._unnamed(reading, window), *self._borrowed(claim, window)))
+
+    def _borrowed(self, claim: str, window: Window) -> tuple[Fault, ...]:
+        """A part of the claim of which its source says nothing, while a sentence of another says all of it."""
+        own = self._stems_by_source[window.source_id]
+        for part in _PARTS.split(claim):
+            stems = frozenset(content_stems(part))
+            if len(stems) < _LEAST_BORROWED or 3 * len(stems & own) > len(stems) or window.source_id == QUESTION_ID:
+                continue
+            for passage in self._index.passages.all:
+                if stems <= frozenset(content_stems(passage.text)) and passage.source_id != window.source_id:
+                    reason = f'"{part.strip()}" is told by {passage.id}, not by {window.source_id}.'
+                    return (Fault(layer="attribution", verdict="misattributed", reason=reason),)
+        return ()
 
     def _unnamed(self, reading: Reading, window: Window) -> tuple[Fault, ...]:
         """Of two sources that a claim speaks of, evidence from one has to name the other."""
@@ -196,6 +213,14 @@ class Reader:
     def _has_foreign(self, reading: Reading) -> bool:
         passages = [passage for source_id in reading.spoken for passage in passages_about(self._index, source_id)]
         return any(not is_english(passage.text) for passage in passages)
+
+    @cached_property
+    def _stems_by_source(self) -> dict[SourceId, frozenset[str]]:
+        """All content stems of a source and its twins, title included."""
+        sources = {source.id: f"{source.title} {source.text}" for source in self._request.sources}
+        texts = {id_: " ".join(sources[twin] for twin in self._request.twins(id_)) for id_ in sources}
+        texts[QUESTION_ID] = self._request.question
+        return {source_id: frozenset(content_stems(text)) for source_id, text in texts.items()}
 
     @cached_property
     def _ids(self) -> tuple[SourceId, ...]:
