@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from cnaps_rag.fit import Fit, ModelFit, PaperFit
-from cnaps_rag.links import canonical_link
 from cnaps_rag.passages import Passage, PassageId, Passages
 from cnaps_rag.render import phrases
-from cnaps_rag.render.shown import shown
+from cnaps_rag.render.shown import can_be_shown, shown
 from cnaps_rag.report import AnswerSlot, Citation, Section
 from cnaps_rag.sources import QUESTION_ID, Source, SourceId
 
@@ -103,7 +102,7 @@ def links_line(source: Source) -> tuple[Run, ...]:
     for label, link in (("Paper", source.paper), ("Code", source.github)):
         if link is not None:
             runs.append(Words(f"{' · ' if runs else ''}{label}: "))
-            runs.append(Link(link) if canonical_link(link) is not None else Words(phrases.UNSHOWN_LINK))
+            runs.append(Link(link) if can_be_shown(link) else Words(phrases.UNSHOWN_LINK))
     return tuple(runs)
 
 

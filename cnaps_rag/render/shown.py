@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 from cnaps_rag.checks.links import check_links
-from cnaps_rag.links import find_links
+from cnaps_rag.links import canonical_link, find_links
 from cnaps_rag.links.characters import BLANKS, INVISIBLE
 from cnaps_rag.links.elements import KNOWN, find_elements
 from cnaps_rag.links.markup import Markup, find_markup
@@ -18,6 +18,12 @@ LINK_NOT_SUPPLIED = "[link not supplied]"
 """What stands in the place of every link-like span that is not supplied; it is itself none."""
 
 _LIMIT_ROUNDS = 12  # each round takes a layer of nested markup off; honest text needs two
+
+
+def can_be_shown(link: str) -> bool:
+    """True where a reader of a running text finds this supplied link whole (a link ends before a closing ``_``)."""
+    canonical = canonical_link(link)
+    return canonical is not None and [found.canonical for found in find_links(f"{link} ")] == [canonical]
 
 
 def shown(text: str, owners: Mapping[str, tuple[SourceId, ...]]) -> str:

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from cnaps_rag.checks.attribution import Mention
-from cnaps_rag.links import canonical_link
 from cnaps_rag.passages import split_sentences
 from cnaps_rag.render.phrases import UNSHOWN_LINK
+from cnaps_rag.render.shown import can_be_shown
 from cnaps_rag.request import AnswerRequest
 from cnaps_rag.sources import SourceId
 from cnaps_rag.validation.predicates import asserts, has_predicate, is_bare_question, is_label, phrase_reason
@@ -139,7 +139,7 @@ class StatementReader:
     def _has_unshown_link(self, subject: SourceId | None) -> bool:
         """True where the source of this line was supplied with a link that may never be shown."""
         links = self._request.source(subject).links if subject is not None else ()
-        return any(canonical_link(link) is None for link in links)
+        return any(not can_be_shown(link) for link in links)
 
     def sentences(self, visible: Visible) -> Iterator[Visible]:
         """Sentences; a name and what stands in quotation marks are never cut."""
