@@ -6,6 +6,8 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from cnaps_rag.passages import PassageId
 from cnaps_rag.request import AnswerRequest
@@ -420,3 +422,29 @@ def test_models_with_text(what: str, claim: str, verdict: str) -> None:
         assert judgement.verdict != "supported"
     else:
         assert judgement.verdict == verdict
+
+
+def test_claim_about_two_sources_needs_each_half_of_its_own() -> None:
+    judge = judge_of("001")
+    own = "FeatSharp upsamples the feature maps of vision encoders"
+    true = f"{own}, while the AIGI-VC dataset consists of 2,500 images spanning 14 advertisement topics."
+    crossed = f"{own}, while AIGI-VC finds that CLIP enhances semantic encoding in both architectures."
+    assert judge.judge(true).verdict == "supported"
+    assert {citation.source_id for citation in judge.judge(true).evidence} == {P1, P3}
+    assert judge.judge(crossed).verdict == "misattributed"
+
+
+def test_quote_that_lists_models_is_not_cut() -> None:
+    quote = "It performs on par with LIIF, LightGCN, and other methods that are known for such data."
+    request = TOLD.model_copy(
+        update={"papers": (*TOLD.papers, RelatedPaper(title="A List", summary=f"We try a thing. {quote}"))}
+    )
+    judgement = load_judge(load_index(request)).judge(f'The supplied paper "A List" says: "{quote}"')
+    assert (judgement.verdict, judgement.layer) == ("supported", "quotes")
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.text(max_size=300), st.sampled_from([None, M1, P1, Q]))
+def test_any_text_is_judged(text: str, subject: SourceId | None) -> None:
+    judge = judge_of("001")
+    check_evidence(judge, judge.judge(text, subject=subject))

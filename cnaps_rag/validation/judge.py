@@ -13,12 +13,13 @@ from cnaps_rag.checks.form import check_form
 from cnaps_rag.checks.language import is_english
 from cnaps_rag.checks.names import check_expansions, check_names
 from cnaps_rag.checks.numbers import check_numbers
+from cnaps_rag.checks.quotes import read_frame
 from cnaps_rag.index import PassageIndex
 from cnaps_rag.passages import PassageId
 from cnaps_rag.sources import QUESTION_ID, SourceId
 from cnaps_rag.validation.absences import AbsenceJudge
 from cnaps_rag.validation.evidence import cite, cite_field, is_entry, passages_about
-from cnaps_rag.validation.judgement import ClaimQuery, Judgement, accepted, rejected
+from cnaps_rag.validation.judgement import ClaimQuery, Judgement, accepted, joined, rejected
 from cnaps_rag.validation.quoting import judge_quotes
 from cnaps_rag.validation.reading import Reader, Reading
 from cnaps_rag.verifier import Verifier
@@ -27,7 +28,8 @@ from cnaps_rag.words import split_words
 __all__ = ["ClaimJudge", "ClaimQuery", "Judgement"]
 
 _MARKS = re.compile(r"\[\^[\w-]+\]:?|^\s*[-*•>]\s+")
-_BETWEEN_HALVES = re.compile(r"(?:;|,)\s+(?:(?:and|while|whereas|but|although)\s+)?|\s+(?:while|whereas)\s+")
+_BETWEEN_HALVES = re.compile(r";\s+|,?\s+(?:while|whereas|but)\s+|,\s+and\s+")
+_LEAST_WORDS_OF_HALF = 5  # fewer behind the second name are the end of a list, no statement
 
 
 class ClaimJudge:
@@ -64,7 +66,7 @@ class ClaimJudge:
         plans = [self._plan(query) for query in claims]
         readings = [part for plan in plans for part in plan if isinstance(part, Reading)]
         read = iter(self._reader.read(readings))
-        return tuple(_join([next(read) if isinstance(part, Reading) else part for part in plan]) for plan in plans)
+        return tuple(joined([next(read) if isinstance(part, Reading) else part for part in plan]) for plan in plans)
 
     # From claim to what has to be read
 
@@ -83,12 +85,18 @@ class ClaimJudge:
     def _halves(self, text: str) -> tuple[str, ...]:
         """A claim that joins two sources, cut before the name of the second: each half needs its own source."""
         mentions = find_mentions(text, self._request)
-        if len({self._request.twins(mention.source_id) for mention in mentions}) < 2:
+        if len({self._request.twins(mention.source_id) for mention in mentions}) < 2 or read_frame(text) is not None:
             return (text,)
         cuts = [0]
         for mention, before in zip(mentions[1:], mentions, strict=False):
             joints = list(_BETWEEN_HALVES.finditer(text, before.end, mention.start))
-            if joints and mention.start - joints[-1].end() <= 4 and before.source_id != mention.source_id:
+            is_list = len(text[mention.start :].split()) < _LEAST_WORDS_OF_HALF
+            if (
+                joints
+                and mention.start - joints[-1].end() <= 4
+                and before.source_id != mention.source_id
+                and not is_list
+            ):
                 cuts.append(joints[-1].end())
         ends = [*cuts[1:], len(text)]
         return tuple(text[start:end].strip(" ,;") for start, end in zip(cuts, ends, strict=True))
@@ -191,13 +199,3 @@ class ClaimJudge:
     @cached_property
     def _vocabulary(self) -> frozenset[str]:
         return frozenset(word.text.lower() for word in split_words(self._all_text))
-
-
-def _join(judgements: Sequence[Judgement]) -> Judgement:
-    """A claim of several parts stands where all of them do; else the first part that fails decides."""
-    failed = next((judgement for judgement in judgements if judgement.verdict != "supported"), None)
-    if failed is not None or len(judgements) == 1:
-        return failed or judgements[0]
-    weakest = min(judgements, key=lambda judgement: judgement.score)
-    evidence = tuple(dict.fromkeys(citation for judgement in judgements for citation in judgement.evidence))
-    return accepted(weakest.layer, weakest.reason, evidence, score=weakest.score)

@@ -1,8 +1,8 @@
 """Verdicts of the claim checks per label and kind on ../shared/claims.jsonl: the baseline that a verifier has to beat.
 
 Run: ``python evals/claims/run.py [--half tuning|report|seeds|all] [--curve] [--rows KIND ...]``. The rules and the
-threshold were chosen on the even-numbered requests alone (s014 and s018, which share a paper, are both among them);
-``report`` is the odd-numbered requests, ``seeds`` the five seeds, which share papers with each other only.
+threshold were chosen on the even-numbered requests (s014 and s018, which share a paper, are both among them); rules of
+wording also on the five seeds, which share papers with each other only. ``report`` is the odd-numbered requests.
 """
 
 from __future__ import annotations
