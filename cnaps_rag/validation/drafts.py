@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 
 from cnaps_rag.draft import Claim, Draft, Slot
 from cnaps_rag.links import find_links
 from cnaps_rag.render.escape import escape_markdown
 from cnaps_rag.render.shown import shown
-from cnaps_rag.report import Layer, Verdict
 from cnaps_rag.request import AnswerRequest
 from cnaps_rag.sources import QUESTION_ID
 from cnaps_rag.validation.blocks import split_blocks
-from cnaps_rag.validation.judge import ClaimJudge, ClaimQuery, Judgement
+from cnaps_rag.validation.judge import ClaimJudge
+from cnaps_rag.validation.judgement import ClaimQuery, Judgement, joined, rejected
 from cnaps_rag.validation.split import split_claims
 from cnaps_rag.validation.statements import QUOTED, TextClaim
 from cnaps_rag.validation.visible import see
@@ -32,7 +31,7 @@ def judge_draft(draft: Draft, *, judge: ClaimJudge) -> tuple[tuple[Judgement, ..
     queries = [query for slot in parts for part in slot if not isinstance(part, Judgement) for query in part]
     judgements = iter(judge.judge_all(queries))
     return tuple(
-        tuple(part if isinstance(part, Judgement) else _joined([next(judgements) for _ in part]) for part in slot)
+        tuple(part if isinstance(part, Judgement) else joined([next(judgements) for _ in part]) for part in slot)
         for slot in parts
     )
 
@@ -42,37 +41,21 @@ def _parts(claim: Claim, slot: Slot, request: AnswerRequest) -> list[ClaimQuery]
     # What is quoted is a source's, checked word for word and shown without its links.
     own_words = QUOTED.sub('""', claim.text)
     if find_links(own_words):
-        return _rejected("not_found", "links", "a drafted claim may hold no link: links are added from the sources")
+        return rejected("not_found", "links", "a drafted claim may hold no link: links are added from the sources")
     if _FIRST_PERSON.search(own_words) is not None:
-        return _rejected("not_found", "form", "it says we or our, as if the answer spoke: name the paper instead")
+        return rejected("not_found", "form", "it says we or our, as if the answer spoke: name the paper instead")
     blocks = list(split_blocks(see(own_words, ())))
     if "\n" in own_words or len(blocks) > 1 or any(block.kind != "text" for block in blocks):
-        return _rejected("not_found", "form", "a drafted claim is one or a few sentences on one line")
+        return rejected("not_found", "form", "a drafted claim is one or a few sentences on one line")
     line = " ".join(shown(claim.text, request.owners).split())
     sentences = split_claims(escape_markdown(line, before="\n", after="\n"), request)
     empty = [sentence for sentence in sentences if not sentence.is_claim]
     if empty or not sentences:
         reason = f"it asserts nothing: {empty[0].reason}" if empty else "it asserts nothing"
-        return _rejected("not_a_claim", "form", reason)
+        return rejected("not_a_claim", "form", reason)
     return [_query(sentence, claim, slot) for sentence in sentences]
 
 
 def _query(sentence: TextClaim, claim: Claim, slot: Slot) -> ClaimQuery:
     subject = QUESTION_ID if sentence.subject == QUESTION_ID else slot.subject
     return ClaimQuery(text=sentence.plain, subject=subject, cited=claim.evidence)
-
-
-def _rejected(verdict: Verdict, layer: Layer, reason: str) -> Judgement:
-    return Judgement(verdict=verdict, layer=layer, score=0.0, reason=reason, evidence=())
-
-
-def _joined(judgements: Sequence[Judgement]) -> Judgement:
-    """One judgement on a claim of several sentences: the first that fails, else all their evidence together."""
-    failed = next((judgement for judgement in judgements if judgement.verdict != "supported"), None)
-    if failed is not None or len(judgements) == 1:
-        return failed or judgements[0]
-    weakest = min(judgements, key=lambda judgement: judgement.score)
-    evidence = tuple(dict.fromkeys(citation for judgement in judgements for citation in judgement.evidence))
-    return Judgement(
-        verdict="supported", layer=weakest.layer, score=weakest.score, reason=weakest.reason, evidence=evidence
-    )

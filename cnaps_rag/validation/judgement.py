@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cnaps_rag.passages import PassageId
@@ -49,3 +50,13 @@ def rejected(
 ) -> Judgement:
     """A claim that does not pass."""
     return Judgement(verdict=verdict, layer=layer, score=score, reason=reason, evidence=evidence)
+
+
+def joined(judgements: Sequence[Judgement]) -> Judgement:
+    """A claim of several parts stands where all of them do; else the first part that fails decides."""
+    failed = next((judgement for judgement in judgements if judgement.verdict != "supported"), None)
+    if failed is not None or len(judgements) == 1:
+        return failed or judgements[0]
+    weakest = min(judgements, key=lambda judgement: judgement.score)
+    evidence = tuple(dict.fromkeys(citation for judgement in judgements for citation in judgement.evidence))
+    return accepted(weakest.layer, weakest.reason, evidence, score=weakest.score)
