@@ -84,13 +84,24 @@ def frame_copies(draft: Draft, brief: Brief) -> Draft:
     """`draft` where what is copied from a source is told as that source's words, with what it points back to.
 
     An LLM told to stay close to a sentence may copy it whole, "we" and "however" included: true, but not its to say.
+    An id in place of a name is told in words.
     """
     return replace(
         draft,
         slots=tuple(
-            replace(slot, claims=tuple(_framed(claim, slot, brief) for claim in slot.claims)) for slot in draft.slots
+            replace(slot, claims=tuple(_framed(_without_id(claim, slot, brief), slot, brief) for claim in slot.claims))
+            for slot in draft.slots
         ),
     )
+
+
+def _without_id(claim: Claim, slot: Slot, brief: Brief) -> Claim:
+    """`claim` that calls its slot's subject "the paper", or a model by its name, where it had called it by id."""
+    if slot.subject == QUESTION_ID:
+        return claim
+    name = "the paper" if slot.name == "paper" else brief.request.source(slot.subject).title
+    text = re.sub(rf"\b(?:[Tt]he )?(?:[Pp]aper |[Mm]odel )?{slot.subject}\b", lambda _: name, claim.text)
+    return replace(claim, text=text[:1].upper() + text[1:] if text.startswith("the paper") else text)
 
 
 def _framed(claim: Claim, slot: Slot, brief: Brief) -> Claim:

@@ -102,6 +102,8 @@ def repair(slots: tuple[JudgedSlot, ...], brief: Brief, judge_draft: JudgeDraft,
         usage += spent
         repaired = _with_repairs(slots, judge_slots(redraft, brief, judge_draft), repair_round)
         ledger += _changes(slots, repaired, spent, n_sent=len(rejected))
+        if _texts(repaired) == _texts(slots):  # it would say the same again
+            break
         slots = repaired
     return Repaired(slots=slots, usage=usage, ledger=tuple(ledger), notes=tuple(notes))
 
@@ -154,6 +156,10 @@ def _with_slot_repaired(slot: JudgedSlot, redrafted: JudgedSlot | None, repair_r
     return replace(slot, claims=tuple(claims))
 
 
+def _texts(slots: tuple[JudgedSlot, ...]) -> list[str]:
+    return [claim.claim.text for slot in slots for claim in slot.claims]
+
+
 def _distinct(claims: tuple[Claim, ...]) -> tuple[Claim, ...]:
     first_by_text: dict[str, Claim] = {}
     for claim in claims:
@@ -164,7 +170,7 @@ def _distinct(claims: tuple[Claim, ...]) -> tuple[Claim, ...]:
 def _changes(
     before: tuple[JudgedSlot, ...], after: tuple[JudgedSlot, ...], usage: Usage, *, n_sent: int
 ) -> list[LedgerEntry]:
-    """One entry for each claim that was sent back; the round's cost is shared equally among them."""
+    """One entry for each claim that was drafted anew; the round's cost is shared equally among all sent back."""
     tokens, seconds = (usage.prompt_tokens + usage.completion_tokens) // n_sent, usage.seconds / n_sent
     return [
         replace(
@@ -174,7 +180,7 @@ def _changes(
         )
         for old_slot, new_slot in zip(before, after, strict=True)
         for old, new in zip(old_slot.claims, new_slot.claims, strict=True)
-        if not old.accepted
+        if new is not old
     ]
 
 

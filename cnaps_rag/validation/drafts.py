@@ -42,8 +42,9 @@ def _parts(claim: Claim, slot: Slot, request: AnswerRequest) -> list[ClaimQuery]
     own_words = QUOTED.sub('""', claim.text)
     if find_links(own_words):
         return rejected("not_found", "links", "a drafted claim may hold no link: links are added from the sources")
-    if _FIRST_PERSON.search(own_words) is not None:
-        return rejected("not_found", "form", "it says we or our, as if the answer spoke: name the paper instead")
+    if (first_person := _FIRST_PERSON.search(own_words)) is not None:
+        said = first_person[0]
+        return rejected("not_found", "form", f"it says {said!r} as if the answer spoke: name whom you speak of instead")
     blocks = list(split_blocks(see(own_words, ())))
     if "\n" in own_words or len(blocks) > 1 or any(block.kind != "text" for block in blocks):
         return rejected("not_found", "form", "a drafted claim is one or a few sentences on one line")
