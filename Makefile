@@ -1,7 +1,7 @@
 # Two commands for a fresh machine, each with its own set-up: `make answer` and `make check`.
 PYTHON ?= python3
 VENV ?= .venv
-REQUEST ?= data/requests/001.txt
+REQUEST ?= data/requests/003.txt
 BIN := $(VENV)/bin
 export HF_HUB_OFFLINE := 1
 
@@ -31,6 +31,7 @@ test: $(VENV)/.installed-dev browser
 
 benchmarks: $(VENV)/.installed-dev
 	$(BIN)/python evals/benchmarks/overhead.py --quick
+	$(BIN)/python evals/benchmarks/answers.py --quick --drafter extractive
 
 # The browser tests drive Debian's Chromium; where it can neither be found nor installed, they skip and say so.
 browser:
@@ -40,7 +41,7 @@ browser:
 	  echo "no Chromium here: the browser tests will skip"
 
 $(VENV)/bin/pip:
-	$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/pip
 	@echo "setting up $(VENV) (a minute or two the first time) ..." >&2
