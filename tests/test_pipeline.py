@@ -224,3 +224,56 @@ def test_repair_stops_where_the_llm_says_the_same_again() -> None:
     with ScriptedLLM(reply(P1_says=[(LIES[0], ["P1.5"])])) as llm:
         cr.Answerer(settings_of(llm, repair_limit_calls=5)).answer(featsharp_request())
         assert len(llm.requests) == 2
+
+
+LINK_OF_MODEL = "https://github.com/o/r"
+
+
+@pytest.mark.parametrize("summary", [None, "We enlarge images by four times.", "Bees fly south in winter."])
+@pytest.mark.parametrize(
+    ("title", "said"),
+    [
+        (f"A survey ({LINK_OF_MODEL})", "**A survey** · Paper:"),
+        (f"A survey: {LINK_OF_MODEL}", "**A survey** · Paper:"),
+        (f"See [here]({LINK_OF_MODEL}) for images", "**See here for images** · Paper:"),
+        (f"Images {LINK_OF_MODEL} and {LINK_OF_MODEL} photos", "**Images and photos** · Paper:"),
+        (LINK_OF_MODEL, "**P1** · Paper:"),
+    ],
+)
+def test_title_that_holds_the_link_of_another_source_is_shown_without_it(
+    title: str, said: str, summary: str | None
+) -> None:
+    request = cr.AnswerRequest(
+        question="How can I enlarge an image?",
+        models=(cr.RecommendedModel(name="SuperNet", github=LINK_OF_MODEL),),
+        papers=(cr.RelatedPaper(title=title, paper="https://arxiv.org/abs/2101.00002", summary=summary),),
+    )
+    answer = cr.Answerer(cr.Settings(llm=None)).answer(request)
+    assert answer.report.ok
+    assert said in answer.markdown
+    assert answer.markdown.count(LINK_OF_MODEL) == answer.text.count(LINK_OF_MODEL) == 1
+    assert answer.to_json()["request"]["papers"][0]["title"] == title
+
+
+def test_name_that_holds_the_link_of_another_source_is_shown_without_it() -> None:
+    request = cr.AnswerRequest(
+        question="How can I enlarge an image?",
+        models=(cr.RecommendedModel(name=f"SuperNet {LINK_OF_MODEL}", paper="https://arxiv.org/abs/2101.00001"),),
+        papers=(cr.RelatedPaper(title="Enlarging", github=LINK_OF_MODEL, summary="We enlarge images by four times."),),
+    )
+    answer = cr.Answerer(cr.Settings(llm=None)).answer(request)
+    assert answer.report.ok
+    assert "### SuperNet\n" in answer.markdown
+    assert "The supplied sources do not say how SuperNet works." in answer.markdown
+
+
+def test_supplied_link_in_the_question_is_quoted_as_the_user_s() -> None:
+    request = cr.AnswerRequest(
+        question=f"How can I enlarge an image with {LINK_OF_MODEL}?",
+        papers=(cr.RelatedPaper(title="Enlarging", github=LINK_OF_MODEL, summary="We enlarge images by four times."),),
+    )
+    answer = cr.Answerer(cr.Settings(llm=None)).answer(request)
+    assert answer.report.ok
+    assert f'The user asks: "How can I enlarge an image with {LINK_OF_MODEL}?"' in answer.markdown
+    told = f"The user's code is at {LINK_OF_MODEL} and removes noise."
+    assert not cr.validate(told, request).ok

@@ -19,6 +19,7 @@ from cnaps_rag.pipeline.repair import JudgedSlot, Repaired, draft_ledger, judge_
 from cnaps_rag.pipeline.sections import SlotKey, SlotSources, build_sections
 from cnaps_rag.prompt import Prompt, build_prompt
 from cnaps_rag.render.phrases import LEFT_OUT, LLM_FAILED, not_told
+from cnaps_rag.render.shown import shown_title
 from cnaps_rag.request import AnswerRequest
 from cnaps_rag.settings import Settings
 from cnaps_rag.validation import judge_draft, load_index, load_judge, make_answer
@@ -123,7 +124,7 @@ class Answerer:
         def is_absent(key: SlotKey) -> bool:
             if key[0] == "paper":
                 return not any(request.source(twin).text for twin in request.twins(key[1]))
-            phrase = not_told(key[0], request.source(key[1]).title)
+            phrase = not_told(key[0], shown_title(key[1], request))
             return judge.judge(phrase, subject=key[1], cited=None).verdict == "supported"
 
         closing = SlotSources(own_words=own_words, is_absent=is_absent, marks=self.settings.on_untraceable == "mark")

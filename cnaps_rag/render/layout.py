@@ -9,7 +9,7 @@ from typing import Literal
 from cnaps_rag.fit import Fit, ModelFit, PaperFit
 from cnaps_rag.passages import Passage, PassageId, Passages
 from cnaps_rag.render import phrases
-from cnaps_rag.render.shown import can_be_shown, shown
+from cnaps_rag.render.shown import can_be_shown, shown, shown_title
 from cnaps_rag.report import AnswerSlot, Citation, Section
 from cnaps_rag.sources import QUESTION_ID, Source, SourceId
 
@@ -269,7 +269,7 @@ class _Layout:
 
     def _title(self, source_id: SourceId) -> str:
         """Title or name as shown; the id where nothing of it can be shown."""
-        return self._shown(self._source(source_id).title) or source_id
+        return shown_title(source_id, self._request)
 
     def _shown(self, text: str) -> str:
         return shown_line(text, self._body)

@@ -12,6 +12,7 @@ from cnaps_rag.links.characters import BLANKS, INVISIBLE
 from cnaps_rag.links.elements import KNOWN, find_elements
 from cnaps_rag.links.markup import Markup, find_markup
 from cnaps_rag.report import LinkFinding
+from cnaps_rag.request import AnswerRequest
 from cnaps_rag.sources import SourceId
 
 LINK_NOT_SUPPLIED = "[link not supplied]"
@@ -37,6 +38,25 @@ def shown(text: str, owners: Mapping[str, tuple[SourceId, ...]]) -> str:
         owners: canonical supplied link → ids of the sources that own it (`AnswerRequest.owners`).
     """
     return _shown(text, frozenset(owners))
+
+
+def shown_title(source_id: SourceId, request: AnswerRequest) -> str:
+    """Title or name of a source as it may be shown; the id where nothing of it can be.
+
+    A link that other sources own, and this one does not, is left out: beside a name it would pass for this one's.
+    """
+    text = shown(request.source(source_id).title, request.owners)
+    twins = set(request.twins(source_id))
+    foreign = [link for link in check_links(text, request.owners) if not twins & set(link.source_ids)]
+    if not foreign:
+        return text or source_id
+    edges = [0, *(edge for link in foreign for edge in (link.start, link.end)), len(text)]
+    rest = " ".join(text[start:end] for start, end in zip(edges[::2], edges[1::2], strict=True))
+    own = {link: ids for link, ids in request.owners.items() if twins & set(ids)}
+    return shown(_EMPTY_BRACKETS.sub(" ", shown(rest, own)), request.owners).strip(" :·-–—,") or source_id
+
+
+_EMPTY_BRACKETS = re.compile(r"\(\s*\)|\[\s*\]")
 
 
 @lru_cache(maxsize=4_096)

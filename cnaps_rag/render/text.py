@@ -18,6 +18,7 @@ from cnaps_rag.render.layout import (
     quoted,
     shown_line,
 )
+from cnaps_rag.render.shown import shown_title
 from cnaps_rag.report import Citation
 from cnaps_rag.sources import QUESTION_ID, SourceId
 
@@ -36,7 +37,7 @@ def render_text(body: AnswerBody, *, width: int | None = None) -> str:
     named: set[SourceId] = {QUESTION_ID}
     for citation, number in numbers.items():
         source_id, quote = citation.source_id, quoted(shown_line(citation.quote, body))
-        title = "" if source_id in named else f" ({shown_line(body.passages.request.source(source_id).title, body)})"
+        title = "" if source_id in named else f" ({shown_title(source_id, body.passages.request)})"
         named.add(source_id)
         label = field_label(citation).replace(source_id, f"{source_id}{title}", 1)
         lines += _wrapped(f"[{number}] ", f"{label}: {quote}", width)

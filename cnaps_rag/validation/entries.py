@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from cnaps_rag.links import canonical_link
+from cnaps_rag.links import canonical_link, find_links
 from cnaps_rag.passages import Passages
 from cnaps_rag.render.phrases import NO_MODEL, NO_PAPER, NO_SUMMARY
 from cnaps_rag.render.shown import shown
@@ -80,6 +80,8 @@ def _owned(tie: TiedLink, link: LinkFinding, request: AnswerRequest) -> bool:
 
 def _citation_of(tie: TiedLink, link: LinkFinding, request: AnswerRequest) -> Citation | str:
     """The field that holds the link, or why the claim is wrong about it."""
+    if tie.said_of == (QUESTION_ID,) and (asked := _in_question(link, request)) is not None:
+        return asked
     if not _owned(tie, link, request):
         return f"the link is supplied with {', '.join(link.source_ids)}, not with {', '.join(tie.said_of)}"
     said = {twin for source_id in tie.said_of if source_id != QUESTION_ID for twin in request.twins(source_id)}
@@ -96,6 +98,14 @@ def _citation_of(tie: TiedLink, link: LinkFinding, request: AnswerRequest) -> Ci
     source_id, field = fitting[0]
     value = request.text(source_id, field)
     return Citation(source_id=source_id, field=field, start=0, end=len(value), quote=value)
+
+
+def _in_question(link: LinkFinding, request: AnswerRequest) -> Citation | None:
+    """Where the user wrote the link: what is done with it there is read like all words of the question."""
+    for found in find_links(request.question):
+        if _is_same(found.target, link.text):
+            return Citation(source_id=QUESTION_ID, field="question", start=found.start, end=found.end, quote=found.text)
+    return None
 
 
 def _is_same(supplied: str, written: str) -> bool:

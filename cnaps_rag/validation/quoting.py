@@ -8,10 +8,10 @@ from cnaps_rag.checks.attribution import find_mentions
 from cnaps_rag.checks.quotes import Found, Frame, find_quotations, find_quoted, is_long, read_frame, split_pieces
 from cnaps_rag.fit import tells_of
 from cnaps_rag.passages import Passages
-from cnaps_rag.render.shown import shown
+from cnaps_rag.render.shown import shown, shown_title
 from cnaps_rag.report import Citation
 from cnaps_rag.request import AnswerRequest
-from cnaps_rag.sources import QUESTION_ID, SourceId
+from cnaps_rag.sources import QUESTION_ID, Source, SourceId
 from cnaps_rag.validation.evidence import cite
 from cnaps_rag.validation.judgement import Judgement, accepted, rejected
 
@@ -62,10 +62,10 @@ def _speakers(frame: Frame, spoken: Sequence[SourceId], request: AnswerRequest) 
         wanted = frame.source_id.split(".")[0].upper()
         return tuple(source_id for source_id in (*_all_ids(request), QUESTION_ID) if source_id == wanted)
     if frame.title is not None:
-        return tuple(source.id for source in request.sources if _same(source.title, frame.title, request))
+        return tuple(source.id for source in request.sources if _is_called(source, frame.title, request))
     if frame.of is not None:
         named = [mention.source_id for mention in find_mentions(frame.of, request)]
-        named += [source.id for source in request.sources if _same(source.title, frame.of, request)]
+        named += [source.id for source in request.sources if _is_called(source, frame.of, request)]
         return _with_twins(named, request) or _with_twins(spoken, request)
     return _with_twins(spoken, request) or _all_ids(request)
 
@@ -106,8 +106,9 @@ def _missing(quoted: str, others: Sequence[SourceId], passages: Passages) -> Jud
     return rejected("not_found", "quotes", f'"{quoted}" does not stand so in the source spoken of.')
 
 
-def _same(title: str, called: str, request: AnswerRequest) -> bool:
-    return _plain(title) == _plain(called) or _plain(shown(title, request.owners)) == _plain(called)
+def _is_called(source: Source, called: str, request: AnswerRequest) -> bool:
+    titles = (source.title, shown(source.title, request.owners), shown_title(source.id, request))
+    return _plain(called) in map(_plain, titles)
 
 
 def _plain(text: str) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from cnaps_rag.checks.attribution import Mention, find_mentions, speaks_of_user
-from cnaps_rag.render.shown import shown
+from cnaps_rag.render.shown import shown_title
 from cnaps_rag.request import AnswerRequest
 from cnaps_rag.sources import QUESTION_ID, SourceId
 from cnaps_rag.validation.predicates import NAME, word_set, words_of
@@ -65,7 +65,7 @@ def _cuts_word(text: str, at: int) -> bool:
 
 @lru_cache(maxsize=64)
 def _names_as_shown(request: AnswerRequest) -> tuple[tuple[SourceId, str], ...]:
-    names = ((source.id, " ".join(shown(source.title, request.owners).split())) for source in request.sources)
+    names = ((source.id, shown_title(source.id, request)) for source in request.sources)
     return tuple(sorted((pair for pair in names if len(pair[1]) > 1), key=lambda pair: -len(pair[1])))
 
 
