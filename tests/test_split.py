@@ -252,6 +252,18 @@ TIES = {
         "FeatSharp: http://arxiv.org/pdf/2502.16025v1.pdf, LIIF: https://github.com/yinboc/liif",
         [(("P1",), None), (("M1",), None)],
     ),
+    "link text that is a field": (
+        "LIIF: [code](https://arxiv.org/pdf/2012.09161), [paper](https://github.com/yinboc/liif)",
+        [(("M1",), "github"), (("M1",), "paper")],
+    ),
+    "column": (
+        "| Model | Code |\n|---|---|\n| LIIF | [link](https://github.com/yinboc/liif) |",
+        [(("M1",), "github")],
+    ),
+    "column of both": (
+        "| Model | Paper / code |\n|---|---|\n| LIIF | https://github.com/yinboc/liif |",
+        [(("M1",), None)],
+    ),
     "row": ("| LIIF | https://github.com/yinboc/liif |", [(("M1",), None)]),
     "reference": ("[LIIF]: https://github.com/yinboc/liif", [(("M1",), None)]),
 }

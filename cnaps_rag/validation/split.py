@@ -17,7 +17,9 @@ from cnaps_rag.validation.statements import (
     NOTE,
     StatementReader,
     TextClaim,
+    TiedLink,
     not_a_claim,
+    said_field,
     seen_text,
     tidied,
 )
@@ -157,12 +159,21 @@ class _Splitter:
             return
         plain = "; ".join(filter(None, (self._with_header(place, cell) for place, cell in enumerate(seen))))
         for claim in self._reader.read(join_visible(cells)):
+            claim = replace(claim, links=tuple(self._said_by_header(tie, cells) for tie in claim.links))
             if claim.is_claim and claim.kind == "statement" and block.kind == "row":
                 own = find_names(seen[0][:LIMIT_CLAIM_CHARS], self._request)
                 subject = sole_subject(own, self._request) or claim.subject or self._named_columns(len(cells)).get(1)
                 yield replace(claim, plain=tidied(plain), subject=subject)
             else:
                 yield claim
+
+    def _said_by_header(self, tie: TiedLink, cells: tuple[Visible, ...]) -> TiedLink:
+        """A link in the column "Code" is said to be that."""
+        for header, cell in zip(self._headers, cells, strict=False):
+            start, end = cell.span(0, len(cell.text)) if cell.text else (0, 0)
+            if tie.said_as is None and start <= tie.start < end and is_label(header):
+                return replace(tie, said_as=said_field(header))
+        return tie
 
     def _read_cells(self, cells: tuple[Visible, ...], seen: tuple[str, ...]) -> Iterator[TextClaim]:
         """A row whose columns speak of different sources: one claim a cell."""

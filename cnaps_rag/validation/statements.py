@@ -95,7 +95,7 @@ class StatementReader:
             return
         names = find_names(seen, self._request)
         subject = self.context.subject_of(seen, _outside_quotes(names, seen))
-        links = _ties(visible, seen, names, subject)
+        links = tuple(self._said_by_text(tie) for tie in _ties(visible, seen, names, subject))
         bare = without_names(seen, names)
         plain = claim.plain if LINK in seen or not self._is_fragment(bare) else f"{self.context.label}: {claim.plain}"
         yield self._classify(replace(claim, subject=subject, links=links, plain=plain), bare, names)
@@ -126,6 +126,11 @@ class StatementReader:
         if self._is_named_otherwise(bare, names):
             return True
         return asserts(bare, self._request.question) and asserts(seen, self._request.question)
+
+    def _said_by_text(self, tie: TiedLink) -> TiedLink:
+        """A link whose own text is "code" or "paper" is said to be that."""
+        word = _LINK_WORD.search(self._text, max(0, tie.start - 40), tie.start)
+        return tie if word is None else replace(tie, said_as="github" if word["github"] else "paper")
 
     def _is_fragment(self, bare: str) -> bool:
         return bool(self.context.label) and ":" not in bare and not asserts(bare, self._request.question)
@@ -244,8 +249,10 @@ def _outside_quotes(names: tuple[Mention, ...], seen: str) -> tuple[Mention, ...
 
 
 _SAID_AS = re.compile(
-    rf"\b(?:(?P<github>code|github|repo\w*|implementation)|(?P<paper>paper|arxiv|article|pdf|preprint))\b[^{LINK}]{{0,40}}$",
-    re.I,
+    r"\b(?:(?P<github>code|github|repo\w*|implementation)|paper|arxiv|article|pdf|preprint)\b", re.IGNORECASE
+)
+_LINK_WORD = re.compile(
+    r"\[(?:(?P<github>code|github(?: repository)?|repo(?:sitory)?)|paper|arxiv|pdf)\]\(\s*<?$", re.IGNORECASE
 )
 
 
@@ -260,11 +267,15 @@ def _ties(visible: Visible, seen: str, names: tuple[Mention, ...], subject: Sour
         after = tuple(name.source_id for name in names if name.start >= place)[:1]
         said_of = since or said_of or after or ((subject,) if subject is not None else ())
         start, end = visible.span(offset + place, offset + place + 1)
-        said_as = _SAID_AS.search(seen, at, place)
-        kind: Literal["paper", "github"] | None = None
-        if said_as is not None:
-            kind = "github" if said_as["github"] else "paper"
         if said_of:
-            ties.append(TiedLink(start=start, end=end, said_of=said_of, said_as=kind))
+            ties.append(TiedLink(start=start, end=end, said_of=said_of, said_as=said_field(seen[at:place])))
         at = place + 1
     return tuple(ties)
+
+
+def said_field(label: str) -> Literal["paper", "github"] | None:
+    """The field that the words right before a link say it is; None where they name no field, or both."""
+    kinds = {bool(match["github"]) for match in _SAID_AS.finditer(label[-50:])}
+    if len(kinds) != 1:
+        return None
+    return "github" if kinds.pop() else "paper"
