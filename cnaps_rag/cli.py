@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -28,7 +29,7 @@ failed. Results go to standard output, progress and notes to standard error."""
 @click.group(epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(version("cnaps_rag"), package_name="cnaps_rag")
 def main() -> None:
-    r"""Answers from supplied AI models and papers, and from nothing else.
+    """Answers from supplied AI models and papers, and from nothing else.
 
     Every link and every claim of an answer is tied to an exact place in the supplied sources. Without settings no LLM
     and no network is used; CNAPS_RAG_LLM (with OPENAI_BASE_URL and OPENAI_API_KEY) names an LLM that drafts.
@@ -37,7 +38,7 @@ def main() -> None:
     cnaps-rag answer data/requests/001.txt
     cnaps-rag answer data/requests/001.txt --html answer.html
     cnaps-rag validate answer.md --request data/requests/001.txt
-    """
+    """  # noqa: D301 - click knows the paragraph it must not wrap by the character, not by the backslash
 
 
 @main.command(epilog=_EPILOG)
@@ -71,7 +72,7 @@ def answer(
             _print_prompt(request, settings)
             return
         answered = _answer(request, settings)
-    click.echo(json.dumps(answered.to_json(), ensure_ascii=False, indent=2) if as_json else _body(answered, as_text))
+    _print(_json(answered.to_json()) if as_json else _body(answered, as_text))
     if html_file is not None:
         _write(html_file, answered.html)
     if not answered.report.ok:
@@ -96,9 +97,9 @@ def validate(answer_file: str, request_file: str, *, as_json: bool) -> None:
         text = _read(answer_file)
         report = validate_text(text, request, settings=settings)
     if as_json:
-        click.echo(json.dumps(render_report_json(report, text, request), ensure_ascii=False, indent=2))
+        _print(_json(render_report_json(report, text, request)))
     else:
-        click.echo(render_findings(report, text))
+        _print(render_findings(report, text))
     if not report.ok:
         sys.exit(EXIT_CHECK_FAILED)
 
@@ -119,8 +120,8 @@ def _print_prompt(request: AnswerRequest, settings: Settings) -> None:
 
     prompt = Answerer(settings).draft_prompt(request)
     for message in prompt.messages:
-        click.echo(f"--- {message['role']}\n{message['content']}")
-    click.echo(f"--- schema\n{json.dumps(prompt.schema, ensure_ascii=False)}")
+        _print(f"--- {message['role']}\n{message['content']}")
+    _print(f"--- schema\n{json.dumps(prompt.schema, ensure_ascii=False)}")
     cost = estimated_cost(settings, prompt.n_tokens, settings.reply_limit_tokens)
     _note(f"prompt: {prompt.n_tokens} tokens; reply: at most {settings.reply_limit_tokens} tokens")
     _note("cost: no price is set for this LLM (CNAPS_RAG_LLM_PRICES)" if cost is None else f"cost: at most {cost:.6f}")
@@ -130,12 +131,16 @@ def _print_prompt(request: AnswerRequest, settings: Settings) -> None:
 
 def _settings(overrides: dict[str, str | None]) -> Settings:
     from pydantic import ValidationError
+    from pydantic_settings import SettingsError
 
     from cnaps_rag.settings import Settings
 
     given: dict[str, Any] = {name: value for name, value in overrides.items() if value is not None}
     try:
-        return Settings(**given)
+        settings = Settings(**given)
+    except SettingsError as error:
+        name = re.sub(r'.*field "(\w+)".*', r"\1", str(error), flags=re.DOTALL)
+        raise RequestError(f"the setting {name} is no JSON.", remedy=f"Change CNAPS_RAG_{name.upper()}.") from None
     except ValidationError as error:
         first = error.errors()[0]
         name = "_".join(str(part) for part in first["loc"])
@@ -143,6 +148,9 @@ def _settings(overrides: dict[str, str | None]) -> Settings:
             f"the setting {name} is not usable: {first['msg']}.",
             remedy=f"Change CNAPS_RAG_{name.upper()} or the option.",
         ) from None
+    if settings.drafter == "llm" and settings.llm is None:
+        raise RequestError("no LLM is named that could draft.", remedy="Give --llm NAME, or set CNAPS_RAG_LLM.")
+    return settings
 
 
 def _read_request(file: str, settings: Settings) -> AnswerRequest:
@@ -168,6 +176,20 @@ def _read(file: str) -> str:
         raise RequestError(
             f"{file} is not UTF-8: byte {error.start} is 0x{error.object[error.start]:02x}.", remedy="Save it as UTF-8."
         ) from None
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, indent=2)
+
+
+def _print(text: str) -> None:
+    """Prints a result; a reader that stops early is left to click, which ends quietly."""
+    try:
+        click.echo(text)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        _fail(f"standard output cannot be written: {error.strerror}", EXIT_BAD_INPUT)
 
 
 def _write(file: str, text: str) -> None:

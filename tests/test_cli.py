@@ -110,10 +110,44 @@ def test_bad_input_exits_with_2_and_one_clear_error(arguments: list[str], stdin:
     assert "Traceback" not in notes
 
 
-def test_bad_setting_is_told_by_name() -> None:
-    status, _, notes = run("answer", REQUEST, CNAPS_RAG_LLM_TIMEOUT_S="soon")
+@pytest.mark.parametrize(
+    ("name", "value"), [("LLM_TIMEOUT_S", "soon"), ("LLM_PRICES", "{"), ("LLM_PRICES", '{"x": {"per_token": 1}}')]
+)
+def test_bad_setting_is_told_by_name(name: str, value: str) -> None:
+    status, _, notes = run("answer", REQUEST, **{f"CNAPS_RAG_{name}": value})
     assert status == 2
-    assert "CNAPS_RAG_LLM_TIMEOUT_S" in notes
+    assert f"CNAPS_RAG_{name}" in notes
+    assert "Traceback" not in notes
+
+
+def test_llm_that_no_one_named_cannot_draft() -> None:
+    status, printed, notes = run("answer", REQUEST, "--drafter", "llm")
+    assert (status, printed) == (2, "")
+    assert "CNAPS_RAG_LLM" in notes
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+@pytest.mark.parametrize("arguments", [("answer", REQUEST), ("answer", REQUEST, "--dry-run")])
+def test_output_that_cannot_be_written_is_told(arguments: tuple[str | Path, ...]) -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", ENTRY, *map(str, arguments)], stdout=full, stderr=subprocess.PIPE, check=False
+        )
+    assert done.returncode == 2
+    assert b"cannot be written: No space left on device" in done.stderr
+    assert b"Traceback" not in done.stderr
+
+
+def test_reader_that_stops_early_is_no_error() -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", ENTRY, "answer", str(REQUEST)], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert process.stdout is not None
+    process.stdout.close()
+    assert process.stderr is not None
+    assert b"Traceback" not in process.stderr.read()
+    process.stderr.close()
+    process.wait(60)
 
 
 def test_failing_service_exits_with_3_and_never_shows_the_key() -> None:
@@ -132,6 +166,13 @@ def test_help_teaches() -> None:
         status, printed, _ = run(*arguments)
         assert status == 0
         assert "Exit status" in printed
+        assert "\\b" not in printed
+
+
+def test_help_shows_each_example_on_its_own_line() -> None:
+    lines = [line.strip() for line in run("--help")[1].splitlines()]
+    assert "cnaps-rag answer data/requests/001.txt" in lines
+    assert "cnaps-rag validate answer.md --request data/requests/001.txt" in lines
 
 
 def test_version() -> None:
