@@ -26,6 +26,7 @@ HELD = [
     "Vision transformers are used.",
     "Transformers are used by AI in English.",
     "FeatSharp beats MEMO.",
+    "It yields 2.37 MW at 24 rpm.",
     "16th-century maps of 10km and 4K at 224x224px.",
 ]
 MISSING = [

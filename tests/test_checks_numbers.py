@@ -17,6 +17,14 @@ AGREEING = [
     ("71,400 webpages", "71.4k webpages"),
     ("2.4 million frames", "2.4M frames"),
     ("2 billion rows", "2,000,000,000 rows"),
+    ("7.01% less", r"7.01\% less"),
+    ("2,370 kW", "2.37MW of power"),
+    ("21.6 km/h", "6m/s"),
+    ("up to 27.6 percent", "of up to 27.6 percent"),
+    ("at most 27.6 percent", "of up to 27.6 percent"),
+    ("a maximum reduction of 27.6 percent", "of up to 27.6 percent"),
+    ("fell by 10.6%", "decreased by 10.6 percent"),
+    ("fell 10.6%", "decreased by 10.6 percent"),
     ("4x", "4×"),
     ("enlarged four times", "enlarged by 4x"),
     ("cut 9.6-fold", "reduced by 9.6 times"),
@@ -63,11 +71,23 @@ DIFFERING = [
     ("a number word", "five upscaling models", "three upscaling models", "contradicted"),
     ("another year", "in 2021", "in 2019", "not_found"),
     ("a range widened", "from 1 to 20 emails", "3 to 10 emails", "contradicted"),
+    ("percent made a count", "10 of the slices", r"10\% of the slices", "contradicted"),
+    ("percent made a time", "7.01 ms on average", r"7.01\% on average", "contradicted"),
+    ("another unit of power", "2.37 kW", "2.37MW of power", "contradicted"),
+    ("turns made a speed", "a speed of 24 km/h", "a speed of 24rpm", "not_found"),
+    ("a bound left out", "cut by 27.6 percent", "reductions of up to 27.6 percent", "not_found"),
+    ("a difference made a level", "the error fell to 10.6%", "the error decreased by 10.6 percent", "contradicted"),
+    ("a level made a difference", "it rises by 46%", "it increases the share to 46%", "contradicted"),
     ("another version than the title's", "MatAnyone 3", "the matting model", "not_found"),
 ]
 
 SWAPPED = [
     ("924 QA workers and 34 annotators", "924 annotators and 34 QA workers"),
+    ("3.6 percent for sister vessels", "10.6 percent for sister vessels, 3.6 percent for a similar vessel"),
+    (
+        "training time and memory by 11.4 and 9.6 times, respectively",
+        "training time and memory by 9.6 and 11.4 times, respectively",
+    ),
     (
         "training time falls by 11.4 times and memory by 9.6 times",
         "training time and memory by 9.6 and 11.4 times, respectively",
@@ -94,6 +114,7 @@ def test_equal_numbers_that_count_something_else(claim: str, evidence: str) -> N
 def test_numbers_in_another_order_with_what_they_belong_to_agree() -> None:
     evidence = "reduced training time and memory by 9.6 and 11.4 times, respectively"
     assert check_numbers("cuts training time 9.6-fold and memory 11.4-fold", evidence) == ()
+    assert check_numbers("reduces memory and training time by 11.4 and 9.6 times, respectively", evidence) == ()
 
 
 def test_digits_of_the_title_may_be_repeated() -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from cnaps_rag.checks.faults import Fault
+from cnaps_rag.checks.numbers import is_unit
 from cnaps_rag.words import STOP_WORDS, content_stems, word_set
 
 _TOKEN = re.compile(r"[^\W_]+(?:[-_.+/&’'][^\W_]+)*")
@@ -53,7 +54,8 @@ def find_names(text: str) -> tuple[Name, ...]:
     for match in _TOKEN.finditer(text):
         token = re.sub(r"['’]s?$", "", match.group())
         starts_sentence = _SENTENCE_START.search(text[: match.start()]) is not None
-        if _is_name(token, starts_sentence or headline):
+        is_measure = is_unit(token) and re.search(r"\d[ \u00a0]$", text[: match.start()]) is not None
+        if not is_measure and _is_name(token, starts_sentence or headline):
             names.append(Name(token, match.start(), match.start() + len(token), name_key(token)))
     return tuple(names)
 

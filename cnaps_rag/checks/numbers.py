@@ -37,6 +37,9 @@ _MEASURES: dict[str, dict[str, str]] = {
     "frequency": {"Hz": "1", "kHz": "1e3", "MHz": "1e6", "GHz": "1e9"},
     "pixels": dict.fromkeys(("px", "pixel"), "1"),
     "decibels": {"dB": "1"},
+    "power": {"W": "1", "kW": "1e3", "MW": "1e6", "GW": "1e9"},
+    "speed": {"km/h": "1", "m/s": "3.6"},
+    "turns": {"rpm": "1"},
     "percent": dict.fromkeys(("%", "percent"), "1"),
     "points": dict.fromkeys(("point", "pp"), "1"),
     "times": dict.fromkeys(("x", "X", "×", "times", "fold"), "1"),
@@ -66,11 +69,18 @@ _NUMBER = re.compile(
 _SCALE = re.compile(rf"[ \u00a0-]?({_SCALE_WORDS})\b", re.IGNORECASE)
 _MULTIPLIER = re.compile(r"(?:k|K|M|B|bn)(?!\w)")
 _UNIT_WORDS = "|".join(sorted(map(re.escape, _UNITS), key=len, reverse=True))
-_UNIT = re.compile(rf"[ \u00a0\u202f-]?(?P<unit>per cent|percentage points?|{_UNIT_WORDS})s?(?!\w)")
+_UNIT = re.compile(rf"[ \u00a0\u202f-]?\\?(?P<unit>per cent|percentage points?|{_UNIT_WORDS})s?(?!\w)")
 _SUFFIX = re.compile(r"(?:st|nd|rd|th|s)\b")  # 16th, 1980s
 _JOINT = re.compile(r"\s?(?:[-–—x×]|to|and)\s?")
 _LETTER = "[A-Za-zÀ-ÖØ-öø-ÿ]"  # not Chinese, Japanese or Korean ones: they follow a number without a blank
 _LIST_NUMBER = re.compile(r"^\s*\(?\d{1,2}[.)](?=\s)|\(\d{1,2}\.?\)|\[\d{1,3}(?:,\s?\d{1,3})*\]")
+# What a number is changed by, and what it is changed to; "up to 5" is neither.
+_CHANGE = re.compile(
+    r"\b(?:increas|decreas|reduc|rais|ris[ei]|rose|lower|grow|grew|drop|fall|fell|improv|cut|shr[ia]nk)\w*\b"
+    r"[^.;:]{0,60}?\b(?<!up )(?P<way>by|to)(?: (?:about|over|around|nearly|almost|roughly|up to|more than))? $",
+    re.IGNORECASE,
+)
+_AT_MOST = re.compile(r"\b(?:maxim\w+|as \w+ as|at best|at most|up to|limit\w*|within|peak\w*)\b", re.IGNORECASE)
 _POINTER = re.compile(r"\b(?:fig(?:ure)?|table|section|step|eq(?:uation)?|item|stage|no)\.?\s?$", re.IGNORECASE)
 
 
@@ -166,6 +176,11 @@ def _value_of_words(words: str) -> int:
     return sum(1 if part in ("one", "a") else _VALUE_BY_WORD[part] for part in parts)
 
 
+def is_unit(word: str) -> bool:
+    """True for a unit as it is written behind a number."""
+    return word in _UNITS
+
+
 def _unit_of(written: str) -> tuple[str, Decimal]:
     if written == "per cent":
         return _UNITS["percent"]
@@ -221,7 +236,7 @@ def check_numbers(claim: str, evidence: str, *, entry: str = "") -> tuple[Fault,
     for number in wanted:
         if any(_agree(number, other) for other in titled):
             continue
-        fault = _fault_of(number, wanted, given, evidence)
+        fault = _fault_of(number, wanted, given, evidence) or _turned(claim, number, evidence, given)
         if fault is not None:
             faults.append(fault)
     return tuple(faults) or _swapped(claim, wanted, evidence, given)
@@ -285,13 +300,37 @@ def _bare_value(number: Number) -> Decimal:
 def _counts_other(number: Number, equal: Sequence[Number], given: Sequence[Number]) -> Fault | None:
     """Equal values, swapped in what they count: "924 workers, 34 annotators" of "924 annotators, 34 workers"."""
     nouns = set(number.nouns)
-    if not nouns or any(nouns & set(other.nouns) or not other.nouns for other in equal):
+    if not nouns or not all(other.nouns for other in equal):
         return None
-    rival = next((other for other in given if other not in equal and set(number.nouns[:2]) & set(other.nouns)), None)
+    shared = max(len(nouns & set(other.nouns)) for other in equal)
+    rivals = [other for other in given if other not in equal and set(number.nouns[:2]) & set(other.nouns)]
+    if shared:
+        rivals = [other for other in rivals if other.dimension and other.dimension == number.dimension]
+    rival = next((other for other in rivals if len(nouns & set(other.nouns)) > shared), None)
     if rival is None:
         return None
     reason = f'"{number.text}" counts something else in the evidence, which says "{rival.text}" of that.'
     return Fault(layer="numbers", verdict="contradicted", reason=reason)
+
+
+def _turned(claim: str, number: Number, evidence: str, given: Sequence[Number]) -> Fault | None:
+    """A number told without its "up to", or as what something fell to where it fell by as much."""
+    equal = [other for other in given if _agree(number, other)]
+    if not equal:
+        return None
+    if all(other.bound == "at_most" for other in equal) and not _AT_MOST.search(claim):
+        reason = f'the evidence bounds "{number.text}" from above, the claim does not.'
+        return Fault(layer="numbers", verdict="not_found", reason=reason)
+    way, ways = _way(claim, number), {_way(evidence, other) for other in equal}
+    if way is None or way in ways or None in ways:
+        return None
+    reason = f'the claim says "{way} {number.text}" where the evidence says "{ways.pop()}".'
+    return Fault(layer="numbers", verdict="contradicted", reason=reason)
+
+
+def _way(text: str, number: Number) -> str | None:
+    change = _CHANGE.search(text, max(0, number.start - 100), number.start)
+    return change["way"].lower() if change else None
 
 
 def _swapped(claim: str, wanted: Sequence[Number], evidence: str, given: Sequence[Number]) -> tuple[Fault, ...]:
@@ -302,12 +341,25 @@ def _swapped(claim: str, wanted: Sequence[Number], evidence: str, given: Sequenc
             continue
         if all(set(number.nouns) & set(others[0].nouns) for number, others in zip((first, second), equal, strict=True)):
             continue
+        if _JOINT.fullmatch(claim[first.end : second.start]) and _is_listed_alike(claim[: first.start], evidence):
+            return (_other_way_round(first, second),)
         owner = _stems_between(claim, 0, first.start)
         other_owner = _stems_between(claim, first.end, second.start)
         if _stand_in_order(evidence, owner - other_owner, other_owner - owner):
-            reason = f'"{first.text}" and "{second.text}" stand the other way round in the evidence.'
-            return (Fault(layer="numbers", verdict="contradicted", reason=reason),)
+            return (_other_way_round(first, second),)
     return ()
+
+
+def _other_way_round(first: Number, second: Number) -> Fault:
+    reason = f'"{first.text}" and "{second.text}" stand the other way round in the evidence.'
+    return Fault(layer="numbers", verdict="contradicted", reason=reason)
+
+
+def _is_listed_alike(listed: str, evidence: str) -> bool:
+    """True where the two things that "A and B by 1 and 2" lists stand in the evidence in the same order."""
+    before, joint, after = listed.rpartition(" and ")
+    first = {word.stem for word in [word for word in split_words(before) if word.is_content][-1:]}
+    return bool(joint) and _stand_in_order(evidence, first, _stems_between(after, 0, len(after)) - first)
 
 
 def _stems_between(text: str, start: int, end: int) -> set[str]:
