@@ -277,3 +277,13 @@ def test_supplied_link_in_the_question_is_quoted_as_the_user_s() -> None:
     assert f'The user asks: "How can I enlarge an image with {LINK_OF_MODEL}?"' in answer.markdown
     told = f"The user's code is at {LINK_OF_MODEL} and removes noise."
     assert not cr.validate(told, request).ok
+
+
+@pytest.mark.parametrize(
+    ("limit", "said"), [({"request_limit_sources": 1}, "4 sources"), ({"request_limit_chars": 100}, "characters")]
+)
+def test_limits_of_an_answerer_s_settings_hold_for_its_requests(limit: dict[str, int], said: str) -> None:
+    with pytest.raises(cr.RequestError, match=said):
+        cr.Answerer(cr.Settings(llm=None, **limit)).answer(featsharp_request())
+    with pytest.raises(cr.RequestError, match=said):
+        cr.validate("LIIF.", featsharp_request(), settings=cr.Settings(**limit))

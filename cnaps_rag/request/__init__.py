@@ -211,16 +211,23 @@ class AnswerRequest(BaseModel):
             raise RequestError(
                 "The request has no source.", remedy="Supply at least one model or paper.", field="models, papers"
             )
-        _check_limit("The request", len(self.sources), settings.request_limit_sources, unit="sources")
-        n_chars = 0
+        self.check_limits(settings)
         for path, value in self._values():
-            n_chars += len(value)
             if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
                 raise RequestError(
                     "It holds half of a surrogate pair, which is no text.",
                     remedy="Decode the file as UTF-8.",
                     field=path,
                 )
+
+    def check_limits(self, settings: Settings) -> None:
+        """Holds the request to the limits of these settings, which need not be those that it was read with.
+
+        Raises:
+            RequestError: where it is larger.
+        """
+        _check_limit("The request", len(self.sources), settings.request_limit_sources, unit="sources")
+        n_chars = sum(len(value) for _, value in self._values())
         _check_limit("The request", n_chars, settings.request_limit_chars)
 
     def _values(self) -> list[tuple[str, str]]:

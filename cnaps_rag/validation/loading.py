@@ -25,8 +25,11 @@ def load_index(request: AnswerRequest, settings: Settings | None = None) -> Pass
     """Index of `request`; the same one where it was asked for a short while ago.
 
     Raises:
+        RequestError: the request is larger than `settings`, where given, allow.
         ServiceError: the encoder cannot be loaded, or failed.
     """
+    if settings is not None:
+        request.check_limits(settings)
     settings = settings or Settings()
     key = (request, settings.encoder, settings.encoder_cache_file)
     with _lock:
