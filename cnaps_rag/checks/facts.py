@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 from urllib.parse import urlsplit
 
@@ -35,6 +36,9 @@ _ABOUT_REQUEST = re.compile(
     r"\b(?:recommended|supplied|provided|listed|linked|hosted|available|links?|url|code|repository|repo|github|arxiv|"
     r"paper is at|implementation|related papers?|papers?)\b",
     re.IGNORECASE,
+)
+_TIED = re.compile(
+    r"(?<!\band)(?<!\bor)(?<!\bnor)[\s,]+(?:of|for|in|from|with|by|to|under)\s+(?:the\s+)?(?:\w+\s+)?$", re.IGNORECASE
 )
 _ORDINALS = {"first": 0, "second": 1, "third": 2, "fourth": 3, "fifth": 4}
 
@@ -80,6 +84,7 @@ class _FactReader:
         for link in reversed(self._links):
             bare = f"{bare[: link.start]} LINK {bare[link.end :]}"
         self._mentions = find_mentions(bare, request)
+        self._claim = bare
         self._bare = _without(bare, self._mentions)
         self._said_of = tuple(dict.fromkeys(mention.source_id for mention in self._mentions)) or (
             (subject,) if subject is not None and subject != "Q" else ()
@@ -98,6 +103,7 @@ class _FactReader:
             self._host_fault(),
             self._count_fault(),
             self._kind_fault(),
+            self._relation_fault(),
         ]
         for fact in faults:
             if fact is not None:
@@ -204,15 +210,25 @@ class _FactReader:
 
     def _order_fault(self) -> RequestFact | None:
         match = re.search(
-            r"\b(first|second|third|fourth|fifth|last)\b[\w ]*?\b(model|paper)\b", self._bare, re.IGNORECASE
+            r"\b(first|second|third|fourth|fifth|last)\b(?:[\w ]*?\b(model|paper)\b)?", self._bare, re.IGNORECASE
         )
         if match is None or len(self._said_of) != 1:
             return None
-        ids = [source.id for source in self._request.sources if source.kind == match[2].lower()]
+        kind = match[2].lower() if match[2] else self._request.source(self._said_of[0]).kind
+        ids = [source.id for source in self._request.sources if source.kind == kind]
         place = len(ids) - 1 if match[1].lower() == "last" else _ORDINALS[match[1].lower()]
         if place < len(ids) and ids[place] in self._request.twins(self._said_of[0]):
             return None
         return RequestFact(verdict="contradicted", reason=f"{self._said_of[0]} does not stand there in the request.")
+
+    def _relation_fault(self) -> RequestFact | None:
+        """Such as "X is the paper of Y": the request ties no two sources to each other."""
+        for before, after in pairwise(self._mentions):
+            is_tied = _TIED.search(self._claim[before.end : after.start])
+            if is_tied and after.source_id not in self._request.twins(before.source_id):
+                reason = f"the request does not tie {before.source_id} to {after.source_id}."
+                return RequestFact(verdict="not_found", reason=reason)
+        return None
 
     def _kind_fault(self) -> RequestFact | None:
         if not re.search(r"\brecommended\b", self._bare, re.IGNORECASE):
