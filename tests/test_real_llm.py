@@ -12,7 +12,8 @@ import pytest
 
 import cnaps_rag as cr
 
-SCRIPT = Path(__file__).parents[1].parent / "shared/tools/llm-server"
+ROOT = Path(__file__).parents[1]
+SCRIPT = ROOT.parent / "shared/tools/llm-server"
 
 LLM = "qwen2.5-coder-1.5b"
 PATIENCE_S = 400.0  # two busy cores write a token or two a second
@@ -50,8 +51,8 @@ def llm_settings() -> Iterator[cr.Settings]:
 
 
 @pytest.mark.parametrize("name", ["000.txt", "001.txt"])
-def test_answer_of_a_weak_llm_is_traceable(name: str, llm_settings: cr.Settings, data_requests: Path) -> None:
-    request = cr.AnswerRequest.from_prompt((data_requests / name).read_text())
+def test_answer_of_a_weak_llm_is_traceable(name: str, llm_settings: cr.Settings) -> None:
+    request = cr.AnswerRequest.from_prompt((ROOT / "data/requests" / name).read_text())
     answer = cr.Answerer(llm_settings).answer(request)
     assert answer.report.ok
     assert cr.validate(answer.markdown, request).ok
