@@ -76,7 +76,8 @@ class UntraceableError(CnapsRagError):
     """``on_untraceable="raise"`` was asked for, and some claims or links of the draft were not traceable.
 
     Attributes:
-        findings: every `ClaimFinding` and `LinkFinding` that failed.
+        findings: every `ClaimFinding` and `LinkFinding` that failed; offsets of a claim that was only drafted count in
+            its own text.
     """
 
     def __init__(self, message: str, *, findings: tuple[object, ...]) -> None:

@@ -155,12 +155,14 @@ def test_untraceable_raises_when_asked_to() -> None:
         pytest.raises(cr.UntraceableError, match="removes all noise") as error,
     ):
         cr.Answerer(settings_of(llm, on_untraceable="raise", repair_limit_calls=0)).answer(featsharp_request())
-    assert error.value.findings
+    assert [type(found) for found in error.value.findings] == [cr.ClaimFinding]
+    assert LIES[0] in str(error.value.findings[0])
 
 
 def test_untraceable_stays_marked_when_asked_to() -> None:
     with ScriptedLLM(reply(P1_says=[(LIES[0], ["P1.5"]), (TRUE, ["P1.6"])])) as llm:
         answer = cr.Answerer(settings_of(llm, on_untraceable="mark", repair_limit_calls=0)).answer(featsharp_request())
+    assert all(found.text != "[not traceable]" or found.verdict == "not_a_claim" for found in answer.report.claims)
     assert not answer.report.ok
     assert LIES[0] in answer.markdown
     for rendering in (answer.markdown, answer.text, answer.html):
@@ -287,3 +289,23 @@ def test_limits_of_an_answerer_s_settings_hold_for_its_requests(limit: dict[str,
         cr.Answerer(cr.Settings(llm=None, **limit)).answer(featsharp_request())
     with pytest.raises(cr.RequestError, match=said):
         cr.validate("LIIF.", featsharp_request(), settings=cr.Settings(**limit))
+
+
+@pytest.mark.parametrize(
+    ("llm_name", "said"),
+    [
+        ("models/Qwen2.5-0.5B-Instruct-Q4_K_M.gguf", "models/Qwen2.5-0.5B-Instruct-Q4_K_M.gguf"),
+        ("/home/me/My models/q4.gguf", "an LLM"),
+        ("C:\\models\\q4.gguf", "an LLM"),
+        ("llama (v2)", "an LLM"),
+        ("https://evil.example/x", "an LLM"),
+        ("Removes all noise. Really", "an LLM"),
+        ("x" * 200, "an LLM"),
+    ],
+)
+def test_whatever_a_server_calls_its_llm_the_answer_passes(llm_name: str, said: str) -> None:
+    with ScriptedLLM(Say(reply(P1_says=[(TRUE, ["P1.6"])]), model=llm_name)) as llm:
+        answer = cr.Answerer(settings_of(llm)).answer(featsharp_request())
+    assert answer.report.ok
+    assert answer.drafter == llm_name
+    assert f"Drafted by {said};" in answer.text

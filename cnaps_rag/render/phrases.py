@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from cnaps_rag.draft import SlotName
 
 NO_LLM = "No LLM took part in this answer: it is put together from the sentences of the supplied sources."
@@ -73,8 +75,13 @@ def shown_note(note: str) -> str | None:
     return next((f"{fixed}." for fixed in NOTES if note.startswith(fixed)), None)
 
 
+LLM_NAME = r"[\w./@+:-]{1,80}"
+"""What a name of an LLM may look like where it is shown; a server may call its LLM anything."""
+
+
 def drafted_by(drafter: str) -> str:
-    """Who drafted: `drafter` is ``extractive`` or the name of an LLM."""
+    """Who drafted: `drafter` is ``extractive`` or the name of an LLM, which is shown where it looks like one."""
     if drafter == "extractive":
         return NO_LLM
-    return f"Drafted by {drafter}; every claim was checked against the supplied sources."
+    name = drafter if re.fullmatch(LLM_NAME, drafter) else "an LLM"
+    return f"Drafted by {name}; every claim was checked against the supplied sources."

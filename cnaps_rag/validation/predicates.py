@@ -7,8 +7,10 @@ import re
 from cnaps_rag.render.phrases import (
     DOES_NOT_FIT,
     FITS,
+    LLM_NAME,
     NO_BEARING_PAPER,
     NO_LLM,
+    NOT_TRACEABLE,
     NOT_USED,
     NOTES,
 )
@@ -231,11 +233,12 @@ _PHRASES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         (
             "about the making of the answer",
             rf"{re.escape(NO_LLM.rstrip('.'))}|no llm took part(?: in (?:this|the) answer)?|"
-            rf"drafted by [\w./@+:{NAME}-]{{1,80}}; every claim was checked against the supplied sources|"
+            rf"drafted by (?:an llm|{LLM_NAME.replace('[', f'[{NAME}')}); "
+            rf"every claim was checked against the supplied sources|"
             rf"no statement about {_TOPIC} passed the checks|the answer ended before(?: it came to)? {_TOPIC}|"
             rf"{'|'.join(map(re.escape, NOTES))}|"
-            rf"{'|'.join(map(re.escape, NOTES))}|"
-            r"not traceable|(?:here|below) (?:is|are) (?:the|an|a|your|my) (?:short |brief |full )?"
+            rf"{re.escape(NOT_TRACEABLE)}|\[{re.escape(NOT_TRACEABLE)}\]|"
+            r"(?:here|below) (?:is|are) (?:the|an|a|your|my) (?:short |brief |full )?"
             r"(?:answer|explanation|overview|summary|list|papers|tools|references|sources|links|models|workflow|steps|"
             r"relevant papers|papers and tools|relevant papers and tools|three sections)(?: to (?:your|the) question)?|"
             r"(?:the )?(?:answer|explanation|papers|tools|references|sources|links|steps|workflow) "
