@@ -65,7 +65,7 @@ class Settings(BaseSettings):
         default=None, description="Name or path of a sentence-transformers model; None means the shipped one."
     )
     encoder_cache_vectors: int = Field(
-        default=50_000, ge=0, description="Most vectors kept in memory; 384 float32 are 1.5 kB each."
+        default=50_000, ge=0, description="Most vectors kept, in memory and in the file; 1.5 kB each, 0 keeps none."
     )
     encoder_cache_file: str | None = Field(
         default=None, description="File that keeps vectors between processes; None keeps none."
