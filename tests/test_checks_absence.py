@@ -55,6 +55,16 @@ def test_absence_is_split_off() -> None:
         "X is fast",
         "the supplied sources do not say how it works.",
     )
+    assert split_at_absence("The supplied sources do not say how X works, but it enlarges images.") == (
+        "The supplied sources do not say how X works",
+        "it enlarges images.",
+    )
+    assert split_at_absence("The sources do not say what X takes, although Y is a model.") == (
+        "The sources do not say what X takes",
+        "Y is a model.",
+    )
+    whole = "The sources do not say whether X is slow, but sharp, or fast."
+    assert split_at_absence(whole) == (whole,)
     assert split_at_absence("X is fast; Y is slow.") == ("X is fast; Y is slow.",)
 
 
@@ -63,6 +73,10 @@ def test_absence_is_split_off() -> None:
     [
         ("how LIIF's implicit function is trained", "implicit function"),
         ("how X uses its residual blocks", "residual blocks"),
+        ("how well the image enlargement of X works", "image enlargement"),
+        ("why X outperforms it", "outperforms"),
+        ("why X keeps edges sharp", None),
+        ("what the input of X is", None),
         ("how X's input is read", None),
         ("how X's sharp edges are made", None),
         ("which hardware X needs", None),

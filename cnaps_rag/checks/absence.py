@@ -67,6 +67,12 @@ _INSIDE = re.compile(
     rf"{_SAYS}|none of {_SOURCES})\b)",
     re.IGNORECASE,
 )
+# A clause of its own behind a statement of absence: told by the subject that it begins with.
+_ASSERTED_AFTER = re.compile(
+    r",?\s+(?:but|(?:even |al)?though|yet|while|whereas)\s+(?=(?:it|they|this|these|the|there|[A-Z]\S*)\s\S+\s\S)|"
+    r",\s+and\s+(?=(?:it|they)\s\S)"
+)
+_THING_OF = re.compile(r"\bthe\s+((?:[a-z][\w-]*\s+){1,4}?)of (?=(?:it|them)\b|[A-Z])")
 _POSSESSED = re.compile(r"(?:['’]s|\b(?:its|their))\s+((?:[a-z][\w-]*\s*){1,4})")
 _VERB_LIKE = re.compile(
     r"\b(?:is|are|was|were|can|could|has|have|does|do|works?|takes?|gives?|uses?|that|which|of|in|on|for|to|and|or)\b"
@@ -106,15 +112,23 @@ def split_at_absence(claim: str) -> tuple[str, ...]:
     if len(parts) > 1 and any(read_absence(part) for part in parts):
         return parts
     match = _INSIDE.search(claim)
-    if match is None or match.start() == 0 or read_absence(claim[match.end() :]) is None:
-        return (claim,)
-    return claim[: match.start()].strip(), claim[match.end() :].strip()
+    if match is not None and match.start() > 0 and read_absence(claim[match.end() :]) is not None:
+        return claim[: match.start()].strip(), claim[match.end() :].strip()
+    match = _ASSERTED_AFTER.search(claim)
+    if match is not None and read_absence(claim[: match.start()]) is not None:
+        return claim[: match.start()].strip(), claim[match.end() :].strip()
+    return (claim,)
 
 
 def presupposed(topic: str, known_stems: frozenset[str]) -> str | None:
     """First thing that `topic` takes to exist ("LIIF's implicit function") and neither question nor source holds."""
-    for match in _POSSESSED.finditer(topic):
-        phrase = _VERB_LIKE.split(match[1])[0]
+    phrases = [_VERB_LIKE.split(match[1])[0] for match in _POSSESSED.finditer(topic)]
+    asked = re.match(r"(how|why)\b(.*)", topic, re.IGNORECASE | re.DOTALL)
+    if asked is not None:
+        phrases += [match[1] for match in _THING_OF.finditer(topic)]
+    if asked is not None and asked[1].lower() == "why":
+        phrases += re.findall(r"\w+", asked[2])  # "why" takes all of it to be so
+    for phrase in phrases:
         for word in split_words(phrase):
             if word.is_content and word.stem not in known_stems and word.stem not in _GENERIC_STEMS:
                 return phrase.strip()
