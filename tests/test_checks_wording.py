@@ -20,6 +20,9 @@ OPPOSITE = [
 ]
 STRONGER = [
     ("can dropped", "It boosts annotation.", "It can boost annotation."),
+    ("can dropped before an adverb", "It boosts annotation.", "It can substantially boost annotation."),
+    ("nearly dropped", "Editing knowledge is impossible.", "Editing knowledge is nearly impossible."),
+    ("partly dropped", "It is driven by noise.", "It is partly driven by noise."),
     ("may dropped", "It reduces noise.", "It may reduce noise."),
     (
         "hypothesis made a finding",
@@ -39,6 +42,7 @@ STRONGER = [
     ("both of what is one", "It reads both low and high resolution.", "It reads low resolution."),
 ]
 FAIR = [
+    ("another softener", "Editing knowledge is almost impossible.", "Editing knowledge is nearly impossible."),
     ("same hedge", "It may reduce noise.", "It may reduce noise."),
     ("another hedge", "It could reduce noise.", "It may reduce noise."),
     ("unlike for not", "It does not process video frame by frame.", "Unlike others that process video frame by frame"),

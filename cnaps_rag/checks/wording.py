@@ -31,8 +31,17 @@ _NEGATIVE = re.compile(
 )
 
 _HEDGE = re.compile(
-    r"\b(?:may|might|could|can|would|potential(?:ly)?|possibl[ey]|likely|perhaps|seems?|appears?|suggest\w*)\b",
+    r"\b(?:may|might|could|can|would|potential(?:ly)?|possibl[ey]|likely|perhaps|seems?|appears?|suggest\w*)\b"
+    r"(?:\s\w+ly\b)?",
     re.IGNORECASE,
+)
+# These make less of the word that follows; a number has its own check.
+_SOFTENER = re.compile(
+    r"\b(?:nearly|almost|virtually|practically|part(?:ial)?ly|mostly|largely|sometimes|occasionally|somewhat)\b(?!\s\d)",
+    re.IGNORECASE,
+)
+_SOFT = re.compile(
+    r"\b(?:most|some|many|often|usually|mainly|close to|next to|all but|in part|partial|about|around)\b", re.IGNORECASE
 )
 # What follows one of these, to the end of the sentence, is not told as a fact.
 _GUESS = re.compile(r"\b(?:hypothesi\w*|assum\w*|conjectur\w*|speculat\w*|suspect\w*|hop(?:e|es|ing))\b", re.IGNORECASE)
@@ -195,6 +204,9 @@ def _hedges(claim: str, evidence: str) -> Iterator[Fault]:
         return
     guessed = [scope for scope in _scopes(evidence, _GUESS, 20) if len(claim_stems & set(scope.stems)) >= 3]
     hedged = [scope for scope in _scopes(evidence, _HEDGE, 3) if scope.stems and scope.stems[0] in claim_stems]
+    if not _SOFTENER.search(claim) and not _SOFT.search(claim):
+        softened = _scopes(evidence, _SOFTENER, 3)
+        hedged += [scope for scope in softened if scope.stems and scope.stems[0] in claim_stems]
     for scope in (guessed + hedged)[:1]:
         reason = f'the claim leaves out the "{scope.cue}" of the evidence.'
         yield Fault(layer="wording", verdict="not_found", reason=reason)
