@@ -397,14 +397,15 @@ def test_a_fit_that_no_passage_tells_is_left_open() -> None:
 
 
 def test_what_cannot_be_left_out_is_never_shown() -> None:
+    first, *others = sections(GOOD)
     with pytest.raises(UntraceableError) as caught:
         make_answer(
             seed(),
-            sections=sections(GOOD),
+            sections=(replace(first, title="LIIF removes all noise"), *others),
             fit=open_fit(),
             ledger=(),
             usage=Usage(),
-            drafter="see https://evil.example/x",
+            drafter="extractive",
             judge=judge(),
         )
     assert caught.value.findings
