@@ -309,3 +309,13 @@ def test_whatever_a_server_calls_its_llm_the_answer_passes(llm_name: str, said: 
     assert answer.report.ok
     assert answer.drafter == llm_name
     assert f"Drafted by {said};" in answer.text
+
+
+@pytest.mark.parametrize("title", ["Is it enlarged?", "Enlarge!", "Deep nets.", "Enlarging an image"])
+def test_two_papers_of_one_title_keep_their_own_links(title: str) -> None:
+    links = ("https://arxiv.org/abs/2101.00002", "https://doi.org/10.1000/x3")
+    papers = tuple(cr.RelatedPaper(title=title, paper=link, summary="We enlarge images by four.") for link in links)
+    request = cr.AnswerRequest(question="How can I enlarge an image?", papers=papers)
+    answer = cr.Answerer(cr.Settings(llm=None)).answer(request)
+    assert answer.report.ok
+    assert all(f"**{title}** · Paper: <{link}>" in answer.markdown for link in links)

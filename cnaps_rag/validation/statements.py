@@ -160,8 +160,9 @@ class StatementReader:
             while place < len(kept) and kept[place][1] <= cut:
                 place += 1
             is_inside = place < len(kept) and kept[place][0] < cut
-            # A name that ends in a full stop ends no sentence that goes on in small letters.
-            is_name_end = place > 0 and kept[place - 1][1] >= cut - 1 and visible.text[cut : cut + 1].islower()
+            # A name that ends in a full stop ends no sentence that goes on in small letters, or with its links.
+            first = visible.text[cut : cut + 1]
+            is_name_end = place > 0 and kept[place - 1][1] >= cut - 1 and (first.islower() or first == "·")
             goes_on = is_name_end or _GOES_ON.search(visible.text[max(0, cut - 4) : cut + 1])
             if cut > 0 and not is_inside and not goes_on:
                 starts.append(cut)
