@@ -5,17 +5,20 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from cnaps_rag.draft import Claim, Draft, Slot
-from cnaps_rag.errors import UntraceableError
+from cnaps_rag.errors import ServiceError, UntraceableError
 from cnaps_rag.fit import Fit, ModelFit, assess_fit
 from cnaps_rag.llm import Usage
 from cnaps_rag.passages import PassageId
@@ -467,3 +470,21 @@ def test_findings_say_where_and_why() -> None:
     )
     assert (claim.text, claim.start) == ("LIIF removes all noise.", 8)
     assert claim.reason
+
+
+class BrokenVerifier:
+    """A caller's own verifier that does not keep the contract."""
+
+    threshold = 0.5
+
+    def __init__(self, value: float, extra: int) -> None:
+        self._value, self._extra = value, extra
+
+    def score(self, pairs: Sequence[tuple[str, str]]) -> NDArray[np.float32]:
+        return np.full(len(pairs) + self._extra, self._value, dtype=np.float32)
+
+
+@pytest.mark.parametrize(("value", "extra"), [(float("nan"), 0), (1.5, 0), (-0.1, 0), (0.9, -1), (0.9, 1)])
+def test_scores_that_are_no_probabilities_are_the_verifiers_failure(value: float, extra: int) -> None:
+    with pytest.raises(ServiceError, match="verifier"):
+        validate("FeatSharp removes noise from images.", seed(), verifier=BrokenVerifier(value, extra))

@@ -16,6 +16,7 @@ from cnaps_rag.checks.language import is_english
 from cnaps_rag.checks.names import check_names
 from cnaps_rag.checks.numbers import check_numbers
 from cnaps_rag.checks.wording import check_wording
+from cnaps_rag.errors import ServiceError
 from cnaps_rag.index import PassageIndex
 from cnaps_rag.passages import Passage
 from cnaps_rag.sources import QUESTION_ID, SourceId
@@ -164,7 +165,10 @@ class Reader:
 
     def _score(self, tried: Sequence[Sequence[_Tried]]) -> list[list[_Tried]]:
         pairs = [(one.window.text, one.claim) for row in tried for one in row]
-        scores = iter(self._verifier.score(pairs))
+        found = self._verifier.score(pairs)
+        if found.shape != (len(pairs),) or not ((found >= 0) & (found <= 1)).all():
+            raise ServiceError("The verifier gave something else than one probability for each pair.")
+        scores = iter(found)
         return [[_Tried(one.window, one.claim, one.faults, float(next(scores))) for one in row] for row in tried]
 
     # Verdicts
