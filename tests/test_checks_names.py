@@ -61,6 +61,9 @@ def test_expansion_that_no_source_gives() -> None:
     supplied = "SISR-Any-LIIF-EDSR. We propose a test-time augmentation (TTA)."
     assert check_expansions("LIIF (Local Implicit Image Function) is used.", supplied) != ()
     assert check_expansions("Local Implicit Image Function (LIIF) is used.", supplied) != ()
+    assert check_expansions("LIIF stands for Local Implicit Image Function.", supplied) != ()
+    assert check_expansions('TTA is short for "total time average".', supplied) != ()
+    assert check_expansions("TTA stands for test-time augmentation.", supplied) == ()
     assert check_expansions("A test-time augmentation (TTA) is used.", supplied) == ()
 
 

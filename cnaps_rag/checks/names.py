@@ -19,6 +19,10 @@ _NUMBER_LIKE = re.compile(
 )
 _DEFINED = re.compile(r"((?:[\w-]+[ \u00a0]){1,7})\(([A-Z][\w-]{1,9}?)s?\)")
 _DEFINED_AFTER = re.compile(r"\b([A-Z][\w-]{1,9}?)s?[ \u00a0]\(([\w-]+(?:[ \u00a0][\w-]+){1,6})\)")
+_STANDS_FOR = re.compile(
+    r"\b([A-Z][\w-]{1,9}?)[\"”’]?\s(?:stands|is short|is an acronym|is an abbreviation) (?:for|of)\s"
+    r"[\"“‘]?(?:the\s)?([\w-]+(?:[ \u00a0][\w-]+){0,7})"
+)
 
 # Capitalised and yet no names of anything that a source would have to hold.
 _ORDINARY = word_set("ai i english user users question input output workflow task paper model source")
@@ -93,14 +97,16 @@ def acronyms(text: str) -> Mapping[str, str]:
     for match in _DEFINED.finditer(text):
         words = _PART.findall(match[1])
         letters = re.sub(r"[^A-Za-z]", "", match[2]).casefold()
-        for length in range(1, len(words) + 1):
-            tail = words[-length:]
-            if tail[0][0].casefold() == letters[:1] and length >= len(letters) / 2:
-                expansions.setdefault(name_key(match[2]), " ".join(tail))
-                break
+        tails = [words[-length:] for length in range(1, len(words) + 1)]
+        fitting = [tail for tail in tails if tail[0][0].casefold() == letters[:1] and len(tail) >= len(letters) / 2]
+        spelt = [tail for tail in fitting if "".join(word[0] for word in tail).casefold() == letters]
+        if fitting:
+            expansions.setdefault(name_key(match[2]), " ".join((spelt or fitting)[0]))
     for match in _DEFINED_AFTER.finditer(text):
         if match[2][0].casefold() == match[1][0].casefold():
             expansions.setdefault(name_key(match[1]), match[2])
+    for match in _STANDS_FOR.finditer(text):
+        expansions.setdefault(name_key(match[1]), match[2])
     return expansions
 
 
