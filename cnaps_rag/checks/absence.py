@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from cnaps_rag.words import split_words
 
-_ADJECTIVE = r"(?:supplied|provided|given|available|listed|cited|above|two|three|four|five)"
+_ADJECTIVE = r"(?:supplied|provided|related|given|available|listed|cited|above|two|three|four|five)"
 _NOUN = (
     r"(?:sources?|texts?|papers?|abstracts?|passages?|summar(?:y|ies)|materials?|entr(?:y|ies)|documents?|"
     r"information|request)"
@@ -45,7 +45,7 @@ _FORMS = tuple(
     for form in (
         rf"{_SOURCES}(?: themselves)? {_DO_NOT}{_SAY}\b,?\s*(?P<topic>.+)",
         rf"(?:none|neither) of {_SOURCES} (?:{_SAYS}|{_SAY})\b\s*(?P<topic>.+)",
-        rf"no {_ONE} {_SAYS}\s+(?P<topic>.+)",
+        rf"(?:no|neither) {_ONE} {_SAYS}\s+(?P<topic>.+)",
         rf"nothing in {_SOURCES} {_SAYS}\s+(?P<topic>.+)",
         rf"{_SOURCES} (?:leaves?|left) (?:it )?open\s+(?P<topic>.+)",
         rf"{_SOURCES} (?:is|are) silent {_PREPOSITION}\s+(?P<topic>.+)",
@@ -85,7 +85,8 @@ _GENERIC_STEMS = frozenset(
         """input inputs output outputs result method approach training data code speed accuracy architecture licence
         license hardware performance limit limits working inner workings detail details number size name author date
         version cost task purpose capability ability quality use factor kind type process processing operation behavior
-        mechanism internals parameters requirement evaluation fit suitability design model paper source answer way"""
+        mechanism internals parameters requirement evaluation fit suitability design model paper source answer way
+        recommended supplied"""
     )
 )
 
