@@ -96,6 +96,7 @@ def test_asserts_nothing(text: str) -> None:
 
 CLAIMS = {
     "heading that asserts": "## LIIF removes all noise",
+    "heading that takes what it asks for granted": "## Why LIIF is the right choice",
     "heading with a plural subject": "## ResNets outperform ViTs",
     "heading with a result": "## 98.91% accuracy",
     "heading with a label and a value": "## Task: super-resolution",
@@ -180,6 +181,10 @@ SUBJECTS: dict[str, tuple[str, list[tuple[str, str | None]]]] = {
     "full title": (f'"{TITLE}" is on saliency.', [(f'"{TITLE}" is on saliency.', "P2")]),
     "id": ("P2 is on saliency.", [("P2 is on saliency.", "P2")]),
     "id in brackets": ("Saliency drops [P2.1].", [("Saliency drops [P2.1].", "P2")]),
+    "id in brackets behind the full stop": (
+        "Saliency drops. [P2] It upsamples. (P1)",
+        [("Saliency drops. [P2]", "P2"), ("It upsamples. (P1)", "P1")],
+    ),
     "position": ("The second paper is on saliency.", [("The second paper is on saliency.", "P2")]),
     "number": ("Paper 1 upsamples.", [("Paper 1 upsamples.", "P1")]),
     "description": ("The saliency paper uses ResNets.", [("The saliency paper uses ResNets.", "P2")]),
@@ -392,7 +397,7 @@ HOSTILE = (
 )
 PIECES = st.lists(st.sampled_from(WORDS + MARKS + MORE + HOSTILE), max_size=40).map("".join)
 # What is markup though it holds letters: labels of footnotes, the language of a fence, marks of lists.
-LETTERS_OF_MARKUP = re.compile(r"\[\^[\w.-]+\]:?|(?:```|~~~)[^\n\s`]*|<!--|</?(?:b|br|td|p)>|&amp;|\\item|\\textbf")
+LETTERS_OF_MARKUP = re.compile(r"\[\^[\w.-]+\]:?|(?:```|~~~)[ \t]*[^\n\s`]*|<!--|</?(?:b|br|td|p)>|&amp;|\\item|\\textbf")
 
 
 def check_spans(text: str, found: tuple[TextClaim, ...]) -> None:

@@ -69,6 +69,9 @@ QUOTED = re.compile(r"\"[^\"]{1,1000}\"|“[^“”]{1,1000}”|«[^«»]{1,1000
 _QUOTED_SENTENCE = re.compile(r":\s(?:(?:\"[^\"]{1,1000}\"|“[^“”]{1,1000}”)\s+)+(?=[A-Z])")
 # A quotation goes on in the next pair of marks.
 _GOES_ON = re.compile(r"[\"”»」]\s{1,2}[\"“«「]$")
+# A source cited behind the full stop is cited for the sentence before.
+_CITED_BEHIND = re.compile(r"(?<=[.!?])[ \t]+[\[(][MP]\d{1,4}(?:\.\d{1,5})?[\])](?:\s+|$)")
+_WHY = re.compile(r"\W*why\b", re.IGNORECASE)
 NOTE = re.compile(
     r"(?P<source>Question|Q|[MP]\d{1,4})(?:,\s*(?P<field>question|name|title|description|summary|paper|github))?:\s*"
     r"(?P<quote>[\"“].+[\"”])",
@@ -125,7 +128,10 @@ class StatementReader:
             return False
         if self._is_named_otherwise(bare, names):
             return True
-        return asserts(bare, self._request.question) and asserts(seen, self._request.question)
+        # "Why" takes for granted what it asks; of other questions the words of a name are none of theirs.
+        return asserts(bare, self._request.question) and (
+            _WHY.match(bare) is not None or asserts(seen, self._request.question)
+        )
 
     def _said_by_text(self, tie: TiedLink) -> TiedLink:
         """A link whose own text is "code" or "paper" is said to be that."""
@@ -153,6 +159,9 @@ class StatementReader:
             kept += [(name.start, name.end) for name in find_names(visible.text, self._request)]
         cuts = {start for start, _ in split_sentences(visible.text)}
         cuts |= {match.end() for match in _QUOTED_SENTENCE.finditer(visible.text)}
+        for cited in _CITED_BEHIND.finditer(visible.text):
+            cuts = {cut for cut in cuts if not cited.start() < cut < cited.end()} | {cited.end()}
+        cuts.discard(len(visible.text))
         kept.sort()
         starts: list[int] = [0]
         place = 0
