@@ -78,7 +78,8 @@ class PaperFit:
 class ModelFit:
     """What supplied text tells of one recommended model's fit (policy.md, "Fit"); `evidence` are its sentences.
 
-    A name is no text: where only the name speaks of another task, the verdict is ``not_told``.
+    A name is no text: where only the name speaks of another task, the verdict is ``not_told``. A model's own text that
+    does not tell clearly stands as evidence of a ``not_told``, for a reader to decide.
     """
 
     source_id: SourceId
@@ -284,7 +285,7 @@ def _assess_described(
         reason = f"its own text is far from the question ({measured})"
         return ModelFit(source_id=model_id, verdict="does_not_fit", evidence=evidence, reason=reason)
     reason = f"its own text does not tell clearly ({measured})"
-    return ModelFit(source_id=model_id, verdict="not_told", evidence=(), reason=reason)
+    return ModelFit(source_id=model_id, verdict="not_told", evidence=evidence, reason=reason)
 
 
 def tells_of(text: str, name: str) -> bool:

@@ -167,7 +167,7 @@ MODEL_FITS = [
     ("only compared with", {}, "It is better than Zork9 everywhere.", {"P1": 20.0, "M1": 20.0}, "not_told", ()),
     ("described, and near", {"description": "It does this. Yes."}, "Rest.", {"P1": 20, "M1": 20}, "fits", ("M1.1",)),
     ("described, and far", {"description": "It does that."}, "Rest.", {"P1": 20, "M1": 95}, "does_not_fit", ("M1.1",)),
-    ("described, and in between", {"description": "It."}, "Rest.", {"P1": 0, "M1": 71}, "not_told", ()),
+    ("described, and in between", {"description": "It."}, "Rest.", {"P1": 0, "M1": 71}, "not_told", ("M1.1",)),
 ]
 
 

@@ -319,3 +319,17 @@ def test_two_papers_of_one_title_keep_their_own_links(title: str) -> None:
     answer = cr.Answerer(cr.Settings(llm=None)).answer(request)
     assert answer.report.ok
     assert all(f"**{title}** · Paper: <{link}>" in answer.markdown for link in links)
+
+
+def test_description_that_does_not_tell_clearly_is_quoted_and_its_fit_left_open() -> None:
+    description = "SuperNet enlarges images by a factor of four."
+    request = cr.AnswerRequest(
+        question="How can I enlarge an image?", models=(cr.RecommendedModel(name="SuperNet", description=description),)
+    )
+    answer = cr.Answerer(cr.Settings(llm=None)).answer(request)
+    assert f'SuperNet: its description says: "{description}"' in answer.markdown
+    assert "does what the question asks" not in answer.markdown
+    assert answer.report.ok
+    assert (
+        cr.validate("The supplied sources do not say that SuperNet does what the question asks.", request).ok is False
+    )

@@ -106,6 +106,9 @@ def links_line(source: Source) -> tuple[Run, ...]:
     return tuple(runs)
 
 
+_JUDGEMENTS = {"fits": phrases.FITS, "does_not_fit": phrases.DOES_NOT_FIT, "not_told": phrases.FIT_OPEN}
+
+
 class _Layout:
     def __init__(self, body: AnswerBody) -> None:
         self._body = body
@@ -128,10 +131,10 @@ class _Layout:
         name = self._title(model_id)
         if fit is None:
             return Block("paragraph", (Words(phrases.no_fit_passed(name)),))
-        if fit.verdict == "not_told":
+        if not fit.evidence:
             absence = Statement(text=phrases.fit_not_told(name), kind="absence", subject=model_id)
             return Block("paragraph", (absence,))
-        judgement = phrases.FITS if fit.verdict == "fits" else phrases.DOES_NOT_FIT
+        judgement = _JUDGEMENTS[fit.verdict]
         return Block("paragraph", _spaced((*self._fit_statements(fit), Words(judgement))))
 
     def _fit_statements(self, fit: ModelFit) -> Iterator[Statement]:

@@ -15,6 +15,7 @@ NO_PAPER = "No related paper was supplied."
 NO_BEARING_PAPER = "None of the supplied papers bears on the question."
 FITS = "This fits the question."
 DOES_NOT_FIT = "This does not fit the question."
+FIT_OPEN = "Whether this fits the question is left open."
 NOT_TRACEABLE = "not traceable"
 
 LLM_FAILED = "The LLM failed, so the answer was drafted without it"

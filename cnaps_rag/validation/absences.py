@@ -64,9 +64,11 @@ class AbsenceJudge:
     def _judge_fit(self, models: Sequence[SourceId]) -> Judgement:
         """Absence of what the question asks: as `fit` judges it, so that both always agree."""
         for model in self._fit.models:
+            evidence = tuple(cite(self._index.passages.by_id[passage_id]) for passage_id in model.evidence)
             if model.source_id in models and model.verdict == "fits":
-                evidence = tuple(cite(self._index.passages.by_id[passage_id]) for passage_id in model.evidence)
                 return rejected("contradicted", "absence", model.reason, evidence)
+            if model.source_id in models and model.verdict == "not_told" and evidence:
+                return rejected("unchecked", "absence", model.reason, evidence)
         return accepted("absence", "no supplied text says so.", ())
 
     def _kind(self, source_id: SourceId) -> str:

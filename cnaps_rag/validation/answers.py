@@ -94,7 +94,7 @@ def _n_lead(body: AnswerBody) -> int:
     """Number of claims on the fit of models, which stand before all sections."""
     by_id = body.passages.by_id
     return sum(
-        1 if fit.verdict == "not_told" else len({by_id[passage].source_id for passage in fit.evidence})
+        1 if not fit.evidence else len({by_id[passage].source_id for passage in fit.evidence})
         for fit in body.fit.models
     )
 

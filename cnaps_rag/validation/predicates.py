@@ -6,6 +6,7 @@ import re
 
 from cnaps_rag.render.phrases import (
     DOES_NOT_FIT,
+    FIT_OPEN,
     FITS,
     LLM_NAME,
     NO_BEARING_PAPER,
@@ -246,7 +247,7 @@ _PHRASES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         ),
         (
             "a judgement of relevance",
-            rf"{re.escape(FITS.rstrip('.'))}|{re.escape(DOES_NOT_FIT.rstrip('.'))}|{re.escape(NOT_USED.rstrip(':'))}|"
+            rf"{re.escape(FITS.rstrip('.'))}|{re.escape(DOES_NOT_FIT.rstrip('.'))}|{re.escape(FIT_OPEN.rstrip('.'))}|{re.escape(NOT_USED.rstrip(':'))}|"
             rf"{re.escape(NO_BEARING_PAPER.rstrip('.'))}|"
             rf"{_JUDGED} (?:was|were|is|are) (?:not )?used(?: here| in this answer)?|"
             rf"{_JUDGED} (?:bears?|does not bear|do not bear|doesn't bear|has no bearing) on "
