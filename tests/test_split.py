@@ -397,7 +397,9 @@ HOSTILE = (
 )
 PIECES = st.lists(st.sampled_from(WORDS + MARKS + MORE + HOSTILE), max_size=40).map("".join)
 # What is markup though it holds letters: labels of footnotes, the language of a fence, marks of lists.
-LETTERS_OF_MARKUP = re.compile(r"\[\^[\w.-]+\]:?|(?:```|~~~)[ \t]*[^\n\s`]*|<!--|</?(?:b|br|td|p)>|&amp;|\\item|\\textbf")
+LETTERS_OF_MARKUP = re.compile(
+    r"\[\^[\w.-]+\]:?|(?:```|~~~)[ \t]*[^\n\s`]*|<!--|</?(?:b|br|td|p)>|&amp;|\\item|\\textbf"
+)
 
 
 def check_spans(text: str, found: tuple[TextClaim, ...]) -> None:
