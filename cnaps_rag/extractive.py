@@ -35,6 +35,8 @@ LEAST_SHARE_OF_BEST = 0.5
 NEAR_DUPLICATE_SHARE = 0.7
 LEAST_SENTENCE_CHARS = 30
 LEAST_COPIED_WORDS = 6
+# A line of the prompt copied with its id: "P1.2 | However, ...".
+_LINE_ID = re.compile(r"^\s*(?:[MP]\d+|Q)\.\d+\s*\|\s*")
 
 _CONTRIBUTION = re.compile(
     r"\b(?:we|this (?:paper|work|study|survey|article)|our \w+|the proposed \w+)\b(?:\W+\w+){0,4}?\W+"
@@ -96,29 +98,30 @@ def frame_copies(draft: Draft, brief: Brief) -> Draft:
 
 
 def _without_id(claim: Claim, slot: Slot, brief: Brief) -> Claim:
-    """`claim` that calls its slot's subject "the paper", or a model by its name, where it had called it by id."""
-    if slot.subject == QUESTION_ID:
-        return claim
-    name = "the paper" if slot.name == "paper" else brief.request.source(slot.subject).title
-    text = re.sub(rf"\b(?:[Tt]he )?(?:[Pp]aper |[Mm]odel )?{slot.subject}\b", lambda _: name, claim.text)
+    """`claim` without a sentence's id in front, and with its slot's subject told in words where it had an id."""
+    text = _LINE_ID.sub("", claim.text)
+    if slot.subject != QUESTION_ID:
+        name = "the paper" if slot.name == "paper" else brief.request.source(slot.subject).title
+        text = re.sub(rf"\b(?:[Tt]he )?(?:[Pp]aper |[Mm]odel )?{slot.subject}\b(?!\.\d)", lambda _: name, text)
     return replace(claim, text=text[:1].upper() + text[1:] if text.startswith("the paper") else text)
 
 
 def _framed(claim: Claim, slot: Slot, brief: Brief) -> Claim:
-    copied = next((p for p in _sentences(claim.evidence, brief) if _is_copy(claim.text, p.text)), None)
+    """`claim`, or where it is a copy of a sentence that it may cite, that sentence in quotation marks."""
+    copied = next((p for p in _speaking(claim, slot, brief) if _is_copy(claim.text, p.text)), None)
     if copied is None:
         return claim
     sentences = [p for p in brief.passages.of(copied.source_id) if not p.id.endswith(".0")]
     last = sentences.index(copied)
-    first = _chain_start(sentences, last)
-    if last - first >= LIMIT_PAPER_SENTENCES or points_back(sentences[first].text):
-        return claim
+    first = max(_chain_start(sentences, last), last + 1 - LIMIT_PAPER_SENTENCES)
     return _claim(_speaker(slot.name, copied, brief.request), sentences[first : last + 1])
 
 
-def _sentences(passage_ids: Iterable[PassageId], brief: Brief) -> list[Passage]:
+def _speaking(claim: Claim, slot: Slot, brief: Brief) -> list[Passage]:
+    """Sentences that the claim cites, then all of its subject's own: an LLM's ids are often off by one."""
     by_id = brief.passages.by_id
-    return [by_id[passage_id] for passage_id in passage_ids if passage_id in by_id and not passage_id.endswith(".0")]
+    cited = [by_id[passage_id] for passage_id in claim.evidence if passage_id in by_id]
+    return [p for p in (*cited, *brief.passages.of(slot.subject)) if not p.id.endswith(".0")]
 
 
 def _is_copy(text: str, sentence: str) -> bool:

@@ -197,7 +197,8 @@ def test_copied_sentence_is_told_as_the_paper_s_words_with_what_it_points_back_t
         "We demonstrate the effectiveness of this approach on core perception tasks as well as within agglomerative"
     )
     copied += " model (RADIO) training as a way of providing richer targets for distillation."
-    with ScriptedLLM(reply(P1_says=[(copied, ["P1.6"])])) as llm:
+    # With the id of its line in front, and citing its neighbour: both seen of a weak LLM.
+    with ScriptedLLM(reply(P1_says=[(f"P1.6 | {copied}", ["P1.5"])])) as llm:
         answer = cr.Answerer(settings_of(llm)).answer(featsharp_request())
     (claim,) = next(slot for slot in answer.slots if slot.name == "paper").claims
     assert claim.text.startswith('The paper says: "')
