@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
 
 from cnaps_rag.answer import Answer
 from cnaps_rag.draft import Brief, Draft
@@ -111,15 +111,17 @@ class Answerer:
         drafted = yield from self._draft(brief, progress)
         progress("checking the draft")
         slots = judge_slots(drafted.draft, brief, judge_all)
-        if drafted.draft.drafter == ExtractiveDrafter.name:
+        is_extractive = drafted.draft.drafter == ExtractiveDrafter.name
+        if is_extractive:
             repaired = Repaired(slots=slots, usage=Usage(), ledger=draft_ledger(slots))
         else:
             progress("repairing what was rejected")
             repaired = yield from repair(slots, brief, judge_all, self.settings)
         self._raise_untraceable(repaired.slots)
 
+        @cache
         def own_words() -> dict[SlotKey, JudgedSlot]:
-            own = judge_slots(ExtractiveDrafter().draft(brief), brief, judge_all)
+            own = slots if is_extractive else judge_slots(ExtractiveDrafter().draft(brief), brief, judge_all)
             return {(slot.slot.name, slot.slot.subject): slot for slot in own}
 
         def is_absent(key: SlotKey) -> bool:
