@@ -88,13 +88,22 @@ def frame_copies(draft: Draft, brief: Brief) -> Draft:
     An LLM told to stay close to a sentence may copy it whole, "we" and "however" included: true, but not its to say.
     An id in place of a name is told in words.
     """
-    return replace(
-        draft,
-        slots=tuple(
-            replace(slot, claims=tuple(_framed(_without_id(claim, slot, brief), slot, brief) for claim in slot.claims))
-            for slot in draft.slots
-        ),
-    )
+    return replace(draft, slots=tuple(replace(slot, claims=_framed_claims(slot, brief)) for slot in draft.slots))
+
+
+def _framed_claims(slot: Slot, brief: Brief) -> tuple[Claim, ...]:
+    """Claims of a slot; what one has quoted already stands above the next, which need not quote it again."""
+    quoted: set[PassageId] = set()
+    claims: list[Claim] = []
+    for drafted in slot.claims:
+        claim = _without_id(drafted, slot, brief)
+        copied = _copied(claim, slot, brief)
+        if copied:
+            fresh = [passage for passage in copied if passage.id not in quoted] or copied[-1:]
+            quoted.update(passage.id for passage in copied)
+            claim = _claim(_speaker(slot.name, copied[-1], brief.request), fresh)
+        claims.append(claim)
+    return tuple(claims)
 
 
 def _without_id(claim: Claim, slot: Slot, brief: Brief) -> Claim:
@@ -106,15 +115,15 @@ def _without_id(claim: Claim, slot: Slot, brief: Brief) -> Claim:
     return replace(claim, text=text[:1].upper() + text[1:] if text.startswith("the paper") else text)
 
 
-def _framed(claim: Claim, slot: Slot, brief: Brief) -> Claim:
-    """`claim`, or where it is a copy of a sentence that it may cite, that sentence in quotation marks."""
+def _copied(claim: Claim, slot: Slot, brief: Brief) -> list[Passage]:
+    """The sentence that `claim` copies, behind those it points back to; empty where it is in words of its own."""
     copied = next((p for p in _speaking(claim, slot, brief) if _is_copy(claim.text, p.text)), None)
     if copied is None:
-        return claim
+        return []
     sentences = [p for p in brief.passages.of(copied.source_id) if not p.id.endswith(".0")]
     last = sentences.index(copied)
     first = max(_chain_start(sentences, last), last + 1 - LIMIT_PAPER_SENTENCES)
-    return _claim(_speaker(slot.name, copied, brief.request), sentences[first : last + 1])
+    return sentences[first : last + 1]
 
 
 def _speaking(claim: Claim, slot: Slot, brief: Brief) -> list[Passage]:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from scripted_llm import Body, Say, ScriptedLLM, Status
 
 import cnaps_rag as cr
-from cnaps_rag.passages import split_passages
+from cnaps_rag.passages import PassageId, split_passages
 
 ROOT = Path(__file__).parents[1]
 SEEDS = sorted((ROOT / "data/requests").glob("*.txt"))
@@ -334,3 +334,12 @@ def test_description_that_does_not_tell_clearly_is_quoted_and_its_fit_left_open(
     assert (
         cr.validate("The supplied sources do not say that SuperNet does what the question asks.", request).ok is False
     )
+
+
+def test_copied_neighbours_are_each_quoted_once() -> None:
+    passages = split_passages(featsharp_request())
+    texts = [passages.by_id[PassageId(passage_id)].text for passage_id in ("P1.5", "P1.6")]
+    with ScriptedLLM(reply(P1_says=[(texts[0], ["P1.5"]), (texts[1], ["P1.6"])])) as llm:
+        answer = cr.Answerer(settings_of(llm)).answer(featsharp_request())
+    said = [claim.text for slot in answer.slots if slot.name == "paper" for claim in slot.claims]
+    assert said == [f'The paper says: "{text}"' for text in texts]
