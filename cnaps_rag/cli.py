@@ -189,6 +189,8 @@ def _print(text: str) -> None:
     except BrokenPipeError:
         raise
     except OSError as error:
+        # What is still buffered would fail again when Python ends, and hide our exit status behind its own.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         _fail(f"standard output cannot be written: {error.strerror}", EXIT_BAD_INPUT)
 
 
