@@ -343,3 +343,12 @@ def test_copied_neighbours_are_each_quoted_once() -> None:
         answer = cr.Answerer(settings_of(llm)).answer(featsharp_request())
     said = [claim.text for slot in answer.slots if slot.name == "paper" for claim in slot.claims]
     assert said == [f'The paper says: "{text}"' for text in texts]
+
+
+def test_same_words_on_better_evidence_are_kept_by_the_repair() -> None:
+    claim = "FeatSharp upsamples the feature maps of low-res vision encoders."
+    first, second = reply(P1_says=[(claim, ["P9.9"])]), reply(P1_says=[(claim, ["P1.5"])])
+    with ScriptedLLM(first, second) as llm:
+        answer = cr.Answerer(settings_of(llm)).answer(featsharp_request())
+    assert claim in shown_claims(answer)
+    assert "repaired" in {entry.action for entry in answer.ledger}

@@ -102,9 +102,10 @@ def repair(slots: tuple[JudgedSlot, ...], brief: Brief, judge_draft: JudgeDraft,
         usage += spent
         repaired = _with_repairs(slots, judge_slots(redraft, brief, judge_draft), repair_round)
         ledger += _changes(slots, repaired, spent, n_sent=len(rejected))
-        if _texts(repaired) == _texts(slots):  # it would say the same again
+        says_the_same = _texts(repaired) == _texts(slots)
+        slots = repaired  # also where only the evidence is new: that may be what was wrong
+        if says_the_same:
             break
-        slots = repaired
     return Repaired(slots=slots, usage=usage, ledger=tuple(ledger), notes=tuple(notes))
 
 
