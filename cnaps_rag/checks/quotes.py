@@ -16,7 +16,6 @@ LEAST_WORDS_QUOTED = 4
 _OMISSION = re.compile(r"\s*(?:\[\s*(?:…|\.{3})\s*\]|…|\.{3,}|\. \. \.)\s*")
 _QUOTATION = re.compile(r'"([^"“”]*(?:“[^”]*”[^"“”]*)*)"|“([^“”]*(?:“[^“”]*”[^“”]*)*)”|«([^«»]*)»|„([^„“”]*)[“”]')
 _SINGLE_QUOTATION = re.compile(r"(?<![\w’'])[‘']([^‘’'\n]*(?:[’'](?=\w)[^‘’'\n]*)*)[’'](?![\w])")
-_LEFT_OPEN = re.compile(r"^[\s(\[{]*|[\s)\]}.,;:!?。！？…]*$")
 
 # A frame says whose words follow, and nothing else; {names} are checked by the caller.
 _NAMED = r"(?P<of>[^\"“”\n]{1,300}?)"

@@ -15,7 +15,6 @@ EntryField = Literal["name", "paper", "github", "summary"]
 MODELS_HEADING = "### Recommended AI Models:"
 PAPERS_HEADING = "### Related Papers:"
 QUESTION_LINE = "A user has asked the following question:"
-TASK_LINE = "Based on the following recommended models, explain:"
 ANSWER_LINE = "Answer:"
 
 _QUOTATION_MARKS = "\"\" “” „“ „” ”“ ”” «» »« ‘’ '' ‹› 「」 『』 《》 〝〞 ＂＂"
