@@ -11,6 +11,7 @@ Read the modules in this order; each imports only earlier ones:
 - `words`: words of a text with offsets and stems
 - `discourse`: sentences that lean on the one before them
 - `passages`: sentences of the sources, each with an id
+- `model_files`: files of encoders and verifiers on this disk
 - `encoder`: texts → unit vectors
 - `index`: `PassageIndex`: passages → hits
 - `fit`: which sources bear on the question, whether each model fits it

@@ -6,13 +6,12 @@ import functools
 import os
 import threading
 from collections.abc import Iterator, Sequence
-from importlib import resources
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from cnaps_rag.encoder.protocol import Vectors, without_surrogates
-from cnaps_rag.errors import ServiceError
+from cnaps_rag.model_files import open_shipped
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -81,25 +80,6 @@ def _load_once() -> tuple[onnxruntime.InferenceSession, tokenizers.Tokenizer]:
 def _load(process_id: int) -> tuple[onnxruntime.InferenceSession, tokenizers.Tokenizer]:
     """Session and tokenizer of one process: a session's threads do not survive a fork, and its calls would hang."""
     del process_id
-    import onnxruntime
-    import tokenizers
-
-    runtime: Any = onnxruntime  # pyright finds no types in its compiled part
-    faults = runtime.capi.onnxruntime_pybind11_state  # which have no class in common but Exception
-    options = runtime.SessionOptions()
-    options.intra_op_num_threads = N_THREADS
-    options.inter_op_num_threads = 1
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    # Folds the casts of the weights; the levels above find nothing more in this graph that would be faster.
-    options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_ENABLE_BASIC
-    files = resources.files("cnaps_rag.models") / NAME
-    try:
-        tokenizer = tokenizers.Tokenizer.from_str((files / "tokenizer.json").read_text(encoding="utf-8"))
-        with resources.as_file(files / "model.onnx") as path:
-            session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except (OSError, ValueError, faults.NoSuchFile, faults.InvalidProtobuf, faults.InvalidGraph, faults.Fail) as error:
-        remedy = "Reinstall cnaps_rag, or name another encoder in CNAPS_RAG_ENCODER."
-        raise ServiceError(f"The shipped encoder in {files} cannot be loaded: {error} {remedy}") from error
+    session, tokenizer = open_shipped(NAME, "encoder", n_threads=N_THREADS)
     tokenizer.enable_truncation(LIMIT_TOKENS)
-    tokenizer.no_padding()
     return session, tokenizer
