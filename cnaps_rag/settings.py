@@ -71,6 +71,18 @@ class Settings(BaseSettings):
         default=None, description="File that keeps vectors between processes; None keeps none."
     )
 
+    # Verifier
+    verifier: str | None = Field(
+        default=None,
+        description="Name or path of a cross-encoder or MiniCheck model on this disk; None means the shipped one.",
+    )
+    verifier_threshold: float | None = Field(
+        default=None, gt=0, lt=1, description="Score from which a claim is supported; None means the verifier's own."
+    )
+    verifier_support_label: str | None = Field(
+        default=None, description="Label of a named classifier that means supported, where its config does not tell."
+    )
+
     # Limits of a request
     request_limit_chars: int = Field(default=1_000_000, ge=1)
     request_limit_sources: int = Field(default=1_000, ge=1)

@@ -106,7 +106,7 @@ class Answerer:
         progress("indexing the supplied sources")
         index = load_index(request, self.settings)
         brief = self._brief(index)
-        judge = load_judge(index, self._verifier)
+        judge = load_judge(index, self._verifier, settings=self.settings)
         judge_all = partial(judge_draft, judge=judge)
         drafted = yield from self._draft(brief, progress)
         progress("checking the draft")

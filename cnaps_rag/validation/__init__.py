@@ -50,7 +50,7 @@ def validate(
         RequestError: the request is larger than `settings`, where given, allow.
         ServiceError: the encoder or the verifier failed; never because of what the text is.
     """
-    return judge_text(text, load_judge(load_index(request, settings), verifier))
+    return judge_text(text, load_judge(load_index(request, settings), verifier, settings=settings))
 
 
 async def avalidate(

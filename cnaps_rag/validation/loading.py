@@ -11,7 +11,7 @@ from cnaps_rag.passages import split_passages
 from cnaps_rag.request import AnswerRequest
 from cnaps_rag.settings import Settings
 from cnaps_rag.validation.judge import ClaimJudge
-from cnaps_rag.verifier import ClaimVerifier, Verifier
+from cnaps_rag.verifier import Verifier, load_verifier
 
 LIMIT_INDEXES = 32
 """Most indexes kept: a request of the usual size takes under 100 kB."""
@@ -46,6 +46,12 @@ def load_index(request: AnswerRequest, settings: Settings | None = None) -> Pass
     return index
 
 
-def load_judge(index: PassageIndex, verifier: Verifier | None = None) -> ClaimJudge:
-    """Judge of claims about the sources of `index`; the shipped verifier where none is given."""
-    return ClaimJudge(index, verifier if verifier is not None else ClaimVerifier(index.encoder))
+def load_judge(
+    index: PassageIndex, verifier: Verifier | None = None, *, settings: Settings | None = None
+) -> ClaimJudge:
+    """Judge of claims about the sources of `index`; where no verifier is given, with the one that the settings name.
+
+    Raises:
+        ServiceError: the verifier cannot be loaded.
+    """
+    return ClaimJudge(index, verifier if verifier is not None else load_verifier(settings or Settings()))

@@ -1,130 +1,86 @@
-"""(evidence, claim) pairs → probability of support. Shipped first: embeddings and word alignment."""
+"""(evidence, claim) pairs → probability of support: the shipped network, a named one, an LLM for what they leave open.
+
+`protocol` says what a verifier is; `windows` picks what is read of long evidence; `shipped` and `named` read pairs;
+`cache` keeps scores; `judge` puts undecided pairs to an LLM; `load_verifier` chooses as the settings say.
+"""
 
 from __future__ import annotations
 
-import itertools
+import functools
+import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import lru_cache
-from typing import Final, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
-from cnaps_rag.encoder import Encoder, load_encoder
-from cnaps_rag.passages import split_sentences
+from cnaps_rag.errors import ServiceError
 from cnaps_rag.settings import Settings
-from cnaps_rag.words import content_stems
+from cnaps_rag.verifier.cache import ScoreCache
+from cnaps_rag.verifier.named import load_named
+from cnaps_rag.verifier.protocol import Floats, Pair, Verifier
+from cnaps_rag.verifier.shipped import ShippedReader
 
-Floats = NDArray[np.float32]
+__all__ = ["ClaimVerifier", "Verifier", "load_verifier"]
 
-
-class Verifier(Protocol):
-    """Tells how probable it is that a text supports a claim."""
-
-    @property
-    def threshold(self) -> float:
-        """A claim is supported when its score reaches this."""
-        ...
-
-    def score(self, pairs: Sequence[tuple[str, str]]) -> Floats:
-        """Probability of support of each (evidence, claim) pair, shape ``(len(pairs),)``, 0 to 1, never NaN.
-
-        Evidence may be of any length. Neither order nor what else is in `pairs` changes a score.
-        """
-        ...
-
-
-# Logistic regression (L2 = 1) over `ClaimVerifier.signals`; evals/verifier_baseline/fit.py fits, chooses and measures.
-WEIGHTS: Final = (2.13, 1.36, 1.22)
-INTERCEPT: Final = -2.73
-THRESHOLD: Final = 0.55
-
-N_SENTENCES_READ = 3
-"""Sentences of the evidence that are read together: more of them cover the words of nearly any claim."""
-
-# Scores are given to four digits, so that rounding in the encoder's batches never shows.
-_N_DIGITS = 4
-
-
-@dataclass(frozen=True, slots=True)
-class _Sentence:
-    """A sentence of evidence as alignment sees it."""
-
-    text: str
-    stems: frozenset[str]
+_loading = threading.Lock()
 
 
 class ClaimVerifier:
-    """The first verifier: how near a claim is to its evidence in meaning, and how much of its wording stands there.
+    """The shipped verifier; by name or path any cross-encoder that is on this disk. Thread-safe, loaded once.
 
-    It reads no grammar: what is turned round or made stronger in the same words is for the deterministic checks. It
-    fails closed: near and covered is asked for at once.
+    Example:
+        >>> ClaimVerifier().score([("The lamp is red.", "The lamp is blue.")])
+
+    Attributes:
+        threshold: a claim is supported when its score reaches this.
     """
 
-    threshold: float = THRESHOLD
+    threshold: float
 
-    def __init__(self, encoder: Encoder | None = None) -> None:
-        self._encoder = load_encoder(Settings()) if encoder is None else encoder
+    def __init__(
+        self, name_or_path: str | None = None, *, threshold: float | None = None, support_label: str | None = None
+    ) -> None:
+        """Finds the network; a named one is loaded here, the shipped one at the first pair.
 
-    def score(self, pairs: Sequence[tuple[str, str]]) -> Floats:
+        Args:
+            name_or_path: a folder, or a name on the hub that is in Hugging Face's cache; None is the shipped one.
+            threshold: another than the network's own (0.5 where it has none).
+            support_label: of a named classifier, the label that means "supported" where its config does not tell.
+
+        Raises:
+            ServiceError: the network is not on this disk, cannot be loaded, or does not tell which label supports.
+        """
+        self._scores = _load_scores(name_or_path, support_label)
+        self.threshold = self._scores.reader.threshold if threshold is None else threshold
+
+    def score(self, pairs: Sequence[Pair]) -> Floats:
         """Probability of support, as in `Verifier.score`.
 
         Raises:
-            ServiceError: the encoder failed.
+            ServiceError: the network cannot be loaded, or failed.
         """
-        if not pairs:
-            return np.zeros(0, dtype=np.float32)
-        logits = self.signals(pairs) @ np.array(WEIGHTS) + INTERCEPT
-        scores: NDArray[np.float64] = 1 / (1 + np.exp(-logits))
-        return scores.round(_N_DIGITS).astype(np.float32)
-
-    def signals(self, pairs: Sequence[tuple[str, str]]) -> NDArray[np.float64]:
-        """What the score is made of, shape ``(len(pairs), 3)``.
-
-        Columns: cosine of the claim and the best one to three sentences next to each other; share of its content words
-        that stand in its best sentence; share that stand in its three nearest.
-        """
-        evidence = [_split_evidence(text) for text, _ in pairs]
-        texts = list(dict.fromkeys(itertools.chain((s.text for row in evidence for s in row), (c for _, c in pairs))))
-        row_by_text = {text: row for row, text in enumerate(texts)}
-        vectors = np.asarray(self._encoder.encode(texts), dtype=np.float64)
-        return np.array(
-            [
-                _signals(
-                    sentences, vectors[[row_by_text[s.text] for s in sentences]], claim, vectors[row_by_text[claim]]
-                )
-                for sentences, (_, claim) in zip(evidence, pairs, strict=True)
-            ]
-        )
+        return np.array(self._scores.score(pairs), dtype=np.float32)
 
 
-@lru_cache(maxsize=4_096)
-def _split_evidence(text: str) -> tuple[_Sentence, ...]:
-    sentences = [text[start:end] for start, end in split_sentences(text)] or [text]
-    return tuple(_Sentence(sentence, frozenset(content_stems(sentence))) for sentence in sentences)
+def _load_scores(name_or_path: str | None, support_label: str | None) -> ScoreCache:
+    with _loading:
+        return _load(name_or_path, support_label)
 
 
-def _signals(
-    sentences: Sequence[_Sentence], vectors: NDArray[np.float64], claim: str, claim_vector: NDArray[np.float64]
-) -> tuple[float, float, float]:
-    cosines = vectors @ claim_vector
-    stems = content_stems(claim)
-    order: list[int] = np.argsort(-cosines, kind="stable")[:N_SENTENCES_READ].tolist()
-    read: frozenset[str] = frozenset(stem for row in order for stem in sentences[row].stems)
-    in_one = max(_share(stems, sentence.stems) for sentence in sentences)
-    in_nearest = _share(stems, read)
-    return _best_cosine(vectors, claim_vector, float(cosines.max())), in_one, in_nearest
+@functools.cache
+def _load(name_or_path: str | None, support_label: str | None) -> ScoreCache:
+    if name_or_path is not None:
+        return ScoreCache(load_named(name_or_path, support_label))
+    if support_label is not None:
+        raise ServiceError("The shipped verifier has no labels: leave out support_label.")
+    return ScoreCache(ShippedReader())
 
 
-def _share(stems: Sequence[str], held: frozenset[str]) -> float:
-    return sum(stem in held for stem in stems) / len(stems) if stems else 0.0
+def load_verifier(settings: Settings) -> Verifier:
+    """The verifier that the settings name.
 
-
-def _best_cosine(vectors: NDArray[np.float64], claim_vector: NDArray[np.float64], best: float) -> float:
-    """Cosine with the nearest sentence, or with the mean of two or three next to each other."""
-    for length in range(2, min(N_SENTENCES_READ, len(vectors)) + 1):
-        sums = sum(vectors[offset : len(vectors) - length + 1 + offset] for offset in range(length))
-        norms = np.linalg.norm(sums, axis=1)
-        best = max(best, float(((sums @ claim_vector) / np.maximum(norms, 1e-9)).max()))
-    return best
+    Raises:
+        ServiceError: the named network is not on this disk or cannot be loaded.
+    """
+    return ClaimVerifier(
+        settings.verifier, threshold=settings.verifier_threshold, support_label=settings.verifier_support_label
+    )

@@ -1,4 +1,4 @@
-"""Fits and measures the weights of the first verifier (`cnaps_rag/verifier.py`) on public grounding sets.
+"""Fits and measures the weights of the first verifier (`baseline.py`) on public grounding sets.
 
 Run: ``python evals/verifier_baseline/fit.py``. Trained only on sets whose licence allows the weights to be shipped; the
 texts themselves are not in this repository. Prints the weights, and for each dev set how well the score ranks it.
@@ -13,10 +13,9 @@ import random
 from pathlib import Path
 
 import numpy as np
+from baseline import OverlapVerifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
-
-from cnaps_rag.verifier import ClaimVerifier
 
 GROUNDING = Path(__file__).parents[2].parent / "shared" / "grounding"
 SHIPPABLE = {
@@ -48,7 +47,7 @@ def main() -> None:
     parser.add_argument("--train-rows", type=int, default=250, help="most rows of each set to fit on")
     parser.add_argument("--dev-rows", type=int, default=120, help="most rows of each set to measure on")
     arguments = parser.parse_args()
-    verifier = ClaimVerifier()
+    verifier = OverlapVerifier()
     signals, labels, weights, dev = [], [], [], {}
     for name in SHIPPABLE:
         for split, limit in (("train", arguments.train_rows), ("dev", arguments.dev_rows)):
