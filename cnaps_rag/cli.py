@@ -57,9 +57,17 @@ def main() -> None:
 @click.option(
     "--on-llm-failure", type=click.Choice(["raise", "extractive"]), help="Fail (default) or go on without it."
 )
+@click.option("--verifier", metavar="NAME", help="Name or path of another claim verifier on this disk.")
+@click.option("--llm-judge", is_flag=True, default=None, help="Ask the LLM about claims that the verifier leaves open.")
 @click.option("--dry-run", is_flag=True, help="Print the messages an LLM would get, their tokens and estimated cost.")
 def answer(
-    request_file: str, *, as_json: bool, as_text: bool, html_file: str | None, dry_run: bool, **overrides: str | None
+    request_file: str,
+    *,
+    as_json: bool,
+    as_text: bool,
+    html_file: str | None,
+    dry_run: bool,
+    **overrides: str | bool | None,
 ) -> None:
     """Answer the request in FILE (the layout of data/requests/*.txt, or JSON), or on standard input as -."""
     if as_json and as_text:
@@ -83,8 +91,11 @@ def answer(
 @main.command(epilog=_EPILOG)
 @click.argument("answer_file", metavar="ANSWER|-")
 @click.option("--request", "request_file", required=True, metavar="FILE|-", help="The request that ANSWER answers.")
+@click.option("--verifier", metavar="NAME", help="Name or path of another claim verifier on this disk.")
+@click.option("--llm-judge", is_flag=True, default=None, help="Ask the LLM about claims that the verifier leaves open.")
+@click.option("--llm", metavar="NAME", help="LLM that judges; the default is CNAPS_RAG_LLM.")
 @click.option("--json", "as_json", is_flag=True, help="Print the whole report as JSON.")
-def validate(answer_file: str, request_file: str, *, as_json: bool) -> None:
+def validate(answer_file: str, request_file: str, *, as_json: bool, **overrides: str | bool | None) -> None:
     """Check any text of any LLM against the sources of a request: each link and each claim, with evidence."""
     if answer_file == request_file == "-":
         raise click.UsageError("only one of ANSWER and --request can be standard input.")
@@ -93,7 +104,7 @@ def validate(answer_file: str, request_file: str, *, as_json: bool) -> None:
         from cnaps_rag.render.json import render_report_json
         from cnaps_rag.validation import validate as validate_text
 
-        settings = _settings({})
+        settings = _settings(overrides)
         request = _read_request(request_file, settings)
         text = _read(answer_file)
         report = validate_text(text, request, settings=settings)
@@ -130,7 +141,7 @@ def _print_prompt(request: AnswerRequest, settings: Settings) -> None:
         _note(f"left out by rank, to fit the budget: {', '.join(prompt.left_out)}")
 
 
-def _settings(overrides: dict[str, str | None]) -> Settings:
+def _settings(overrides: dict[str, str | bool | None]) -> Settings:
     from pydantic import ValidationError
     from pydantic_settings import SettingsError
 
@@ -151,6 +162,8 @@ def _settings(overrides: dict[str, str | None]) -> Settings:
         ) from None
     if settings.drafter == "llm" and settings.llm is None:
         raise RequestError("no LLM is named that could draft.", remedy="Give --llm NAME, or set CNAPS_RAG_LLM.")
+    if settings.llm_judge and settings.llm is None:
+        raise RequestError("no LLM is named that could judge.", remedy="Give --llm NAME, or set CNAPS_RAG_LLM.")
     return settings
 
 

@@ -19,7 +19,16 @@ from importlib.resources.abc import Traversable
 from string import Template
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
-from cnaps_rag.draft import MODEL_SLOTS, Brief, SlotForm, SlotName, plan_form, schema_of
+from cnaps_rag.draft import (
+    MODEL_SLOTS,
+    Brief,
+    SlotForm,
+    SlotName,
+    is_whole_draft,
+    obeys_schema,
+    plan_form,
+    schema_of,
+)
 from cnaps_rag.errors import RequestError
 from cnaps_rag.fit import named_models
 from cnaps_rag.passages import Passage, PassageId
@@ -39,7 +48,7 @@ class Message(TypedDict):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Prompt:
-    """What one LLM call sends, and the form that its reply fills.
+    """What the call for a draft sends, and the form that its reply fills.
 
     Attributes:
         schema: JSON schema of `form`.
@@ -54,6 +63,14 @@ class Prompt:
     n_tokens: int
     left_out: tuple[PassageId, ...]
     sha256: str
+
+    def is_obeyed(self, reply_text: str) -> bool:
+        """True when a server that enforces the schema could have sent this whole reply."""
+        return obeys_schema(reply_text, self.form)
+
+    def is_answered(self, reply_text: str) -> bool:
+        """True when the reply holds all that was asked for, in whatever wrapping."""
+        return is_whole_draft(reply_text, self.form)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -168,8 +185,8 @@ def _build(
     if rejected:
         form = _form_of(rejected, form)
     asked = [slot for slot in form if slot.evidence_ids]
-    key = _unforgeable_key(passages)
-    user = _fill(
+    key = unforgeable_key([as_data(passage.text) for passage in passages])
+    user = fill_prompt(
         kind,
         key=key,
         sources="\n".join(_source_lines(brief, [p for p in passages if p.source_id != QUESTION_ID])),
@@ -179,15 +196,14 @@ def _build(
         rejected="\n".join(_rejected_line(brief, claim, key) for claim in rejected),
     )
     messages: tuple[Message, ...] = (
-        {"role": "system", "content": _fill("system")},
+        {"role": "system", "content": fill_prompt("system")},
         {"role": "user", "content": user},
     )
-    n_tokens = _CHAT_TOKENS + sum(_MESSAGE_TOKENS + count_tokens(message["content"]) for message in messages)
     return Prompt(
         messages=messages,
         form=form,
         schema=schema_of(form),
-        n_tokens=n_tokens,
+        n_tokens=count_message_tokens(messages),
         left_out=(),
         sha256=_prompts_sha256(),
     )
@@ -230,7 +246,7 @@ def _source_lines(brief: Brief, passages: Iterable[Passage]) -> Iterable[str]:
             heading = "source_paper" if source.kind == "paper" else "source_model"
             if source.kind == "model" and len(brief.passages.of(source_id)) == 1:
                 heading = "source_model_name_only"
-            yield _fill(heading, id=source_id)
+            yield fill_prompt(heading, id=source_id)
         yield _line(passage)
 
 
@@ -238,14 +254,14 @@ def _slot_line(brief: Brief, slot: SlotForm) -> str:
     template = f"slot_{slot.name}"
     if slot.name in ("input", "output") and all(passage_id.startswith("Q.") for passage_id in slot.evidence_ids):
         template += "_question_only"
-    return _fill(template, key=slot.key, subject=_subject(brief, slot.subject), ids=_ranges(slot.evidence_ids))
+    return fill_prompt(template, key=slot.key, subject=_subject(brief, slot.subject), ids=_ranges(slot.evidence_ids))
 
 
 def _rejected_line(brief: Brief, claim: RejectedClaim, key: str) -> str:
     slot = SlotForm(name=claim.name, subject=claim.subject, evidence_ids=())
     # The LLM has seen the delimiters' key, so its own text is the one place where it could stand.
     text, reason = (as_data(written).replace(key, "…") for written in (claim.text, claim.reason))
-    return _fill("rejected", key=slot.key, subject=_subject(brief, claim.subject), text=text, reason=reason)
+    return fill_prompt("rejected", key=slot.key, subject=_subject(brief, claim.subject), text=text, reason=reason)
 
 
 def _subject(brief: Brief, source_id: SourceId) -> str:
@@ -285,9 +301,8 @@ def as_data(text: str) -> str:
     return _BRACKET_TOKEN.sub(r"(\1)", _TAG_END.sub(r"\1›", neutral))
 
 
-def _unforgeable_key(passages: Sequence[Passage]) -> str:
-    """Eight hex digits that depend on all that is shown and stand nowhere in it."""
-    texts = [as_data(passage.text) for passage in passages]
+def unforgeable_key(texts: Sequence[str]) -> str:
+    """Eight hex digits that depend on all texts that are shown and stand nowhere in them."""
     seed = "\n".join(texts).encode("utf-8", "replace")
     for round_number in range(1_000_000):
         key = hashlib.sha256(b"%d\n%s" % (round_number, seed)).hexdigest()[:8]
@@ -296,7 +311,8 @@ def _unforgeable_key(passages: Sequence[Passage]) -> str:
     raise AssertionError("a million keys of 32 bits cannot all stand in one prompt")
 
 
-def _fill(name: str, **values: str) -> str:
+def fill_prompt(name: str, **values: str) -> str:
+    """The prompt file of this name with its places filled."""
     return Template(_prompt_files()[f"{name}.md"]).substitute(values)
 
 
@@ -312,6 +328,11 @@ def _prompt_files() -> dict[str, str]:
 def _prompts_sha256() -> str:
     texts = "".join(f"{name}\0{text}\0" for name, text in _prompt_files().items())
     return hashlib.sha256(texts.encode()).hexdigest()
+
+
+def count_message_tokens(messages: Iterable[Message]) -> int:
+    """Tokens of a chat, with those that a template adds."""
+    return _CHAT_TOKENS + sum(_MESSAGE_TOKENS + count_tokens(message["content"]) for message in messages)
 
 
 def count_tokens(text: str) -> int:

@@ -83,6 +83,17 @@ class Settings(BaseSettings):
         default=None, description="Label of a named classifier that means supported, where its config does not tell."
     )
 
+    # LLM judge: what the verifier leaves open
+    llm_judge: bool = Field(default=False, description="Ask the LLM `llm` about claims that the verifier leaves open.")
+    llm_judge_band: float = Field(
+        default=0.15, ge=0, le=0.5, description="Scores so near the threshold, on either side, are left open."
+    )
+    llm_judge_limit_pairs: int = Field(default=24, ge=0, description="Most pairs put to the LLM for one request.")
+    llm_judge_limit_s: float = Field(default=60.0, ge=0, description="Most seconds spent on them.")
+    on_llm_judge_failure: Literal["undecided", "raise"] = Field(
+        default="undecided", description="What is left open when the LLM fails is not supported, or an error."
+    )
+
     # Limits of a request
     request_limit_chars: int = Field(default=1_000_000, ge=1)
     request_limit_sources: int = Field(default=1_000, ge=1)

@@ -24,12 +24,12 @@ from tenacity import (
     wait_random_exponential,
 )
 
-from cnaps_rag.draft import is_whole_draft, obeys_schema
 from cnaps_rag.errors import BadDraftError, ServiceError, ServiceUnavailableError
+from cnaps_rag.llm.asking import Asking
 from cnaps_rag.llm.dialect import Dialect, Dialects, ReplyFormat
 from cnaps_rag.llm.failures import failure_of, is_overflow, is_usable_address, quoted, shown_address
 from cnaps_rag.llm.usage import Usage, estimated_cost
-from cnaps_rag.prompt import Prompt, count_tokens
+from cnaps_rag.prompt import count_tokens
 from cnaps_rag.settings import Settings
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ _backoff_s = wait_random_exponential(multiplier=0.5, max=20)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reply:
-    """A reply that holds a whole draft: its text as sent, what it cost, and how its form was asked for.
+    """A reply that holds all that was asked for: its text as sent, what it cost, and how its form was asked for.
 
     `llm` is the name the server gave, or the one asked for where it gave none.
     """
@@ -65,17 +65,17 @@ class LLM:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
 
-    def complete(self, prompt: Prompt, *, deadline_s: float | None = None) -> Reply:
+    def complete(self, prompt: Asking, *, deadline_s: float | None = None) -> Reply:
         """Reply to `prompt` within `deadline_s` seconds (default ``settings.llm_timeout_s``), retries included.
 
         Raises:
-            BadDraftError: it replied with no whole draft: a refusal, a cut-off, no JSON.
+            BadDraftError: it replied with nothing whole: a refusal, a cut-off, no JSON.
             ServiceUnavailableError: it failed in a way that may pass, and no time or retry was left.
             ServiceError: it failed in a way that will not pass. `usage` of each error counts the calls up to then.
         """
         return _run(self.acomplete(prompt, deadline_s=deadline_s))
 
-    async def acomplete(self, prompt: Prompt, *, deadline_s: float | None = None) -> Reply:
+    async def acomplete(self, prompt: Asking, *, deadline_s: float | None = None) -> Reply:
         """`complete` for asyncio."""
         limit_s = self.settings.llm_timeout_s if deadline_s is None else deadline_s
         completion = _Completion(self.settings, prompt, limit_s)
@@ -146,7 +146,7 @@ class _ChatCompletion(_Lenient):
 class _Completion:
     """One completion on its way: its calls, what they cost so far, and what the endpoint was found to take."""
 
-    def __init__(self, settings: Settings, prompt: Prompt, limit_s: float) -> None:
+    def __init__(self, settings: Settings, prompt: Asking, limit_s: float) -> None:
         self.settings = settings
         self.prompt = prompt
         self.address = shown_address(settings.openai_base_url or DEFAULT_BASE_URL)
@@ -164,13 +164,13 @@ class _Completion:
         return spent + Usage(calls=self._n_calls, failed_calls=n_failed, seconds=seconds, cost=cost)
 
     async def run(self) -> Reply:
-        """The first reply that holds a whole draft."""
+        """The first reply that holds all that was asked for."""
         async with self._client() as client:
             while True:
                 completion = await self._retried(client)
                 choice = completion.choices[0]
                 text = self._text_of(choice)
-                if obeys_schema(text, self.prompt.form) or self._accepts(text):
+                if self.prompt.is_obeyed(text) or self._accepts(text):
                     return Reply(
                         text=text,
                         usage=self.usage(),
@@ -279,7 +279,7 @@ class _Completion:
         Raises:
             BadDraftError: it will not, and there is no weaker way.
         """
-        is_whole = is_whole_draft(text, self.prompt.form)
+        is_whole = self.prompt.is_answered(text)
         weaker = self._dialect.weaker()
         if weaker is None and not is_whole:
             raise BadDraftError(f"The reply of {self.settings.llm!r} holds no JSON of this form.", partial_text=text)

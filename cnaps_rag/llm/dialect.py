@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from cnaps_rag.prompt import Prompt
+from cnaps_rag.llm.asking import Asking
 from cnaps_rag.settings import Settings
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class Dialect:
     limit_name: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
     refused: frozenset[str] = frozenset()
 
-    def arguments(self, prompt: Prompt, settings: Settings) -> dict[str, Any]:
+    def arguments(self, prompt: Asking, settings: Settings) -> dict[str, Any]:
         """Arguments of one chat completion."""
         arguments: dict[str, Any] = {
             "model": settings.llm,

@@ -15,6 +15,7 @@ from cnaps_rag.report import AnswerSlot, ClaimFinding, LedgerEntry, LinkFinding,
 from cnaps_rag.request import AnswerRequest
 from cnaps_rag.validation.judge import ClaimJudge
 from cnaps_rag.validation.texts import judge_text
+from cnaps_rag.verifier import usage_of
 
 Finding = ClaimFinding | LinkFinding
 
@@ -50,7 +51,8 @@ def make_answer(
         ]
         is_marked = any(not claim.accepted for claim in rendered.claims)
         if not failed and (not faults or is_marked):
-            return Answer(body=body, report=report, ledger=ledger, usage=usage, prompt_sha256=prompt_sha256)
+            spent = usage + usage_of(judge.verifier)
+            return Answer(body=body, report=report, ledger=ledger, usage=spent, prompt_sha256=prompt_sha256)
         changed = body
         for place, claim, found in reversed(failed):
             changed, dropped = _without(changed, rendered.claims, place, claim, found)

@@ -13,13 +13,15 @@ from collections.abc import Sequence
 import numpy as np
 
 from cnaps_rag.errors import ServiceError
+from cnaps_rag.llm import Usage
 from cnaps_rag.settings import Settings
 from cnaps_rag.verifier.cache import ScoreCache
+from cnaps_rag.verifier.judge import LLMJudge
 from cnaps_rag.verifier.named import load_named
 from cnaps_rag.verifier.protocol import Floats, Pair, Verifier
 from cnaps_rag.verifier.shipped import ShippedReader
 
-__all__ = ["ClaimVerifier", "Verifier", "load_verifier"]
+__all__ = ["ClaimVerifier", "LLMJudge", "Verifier", "load_verifier", "usage_of"]
 
 _loading = threading.Lock()
 
@@ -76,11 +78,17 @@ def _load(name_or_path: str | None, support_label: str | None) -> ScoreCache:
 
 
 def load_verifier(settings: Settings) -> Verifier:
-    """The verifier that the settings name.
+    """The verifier that the settings name, for one request: an LLM judge's budget is that of what is made here.
 
     Raises:
-        ServiceError: the named network is not on this disk or cannot be loaded.
+        ServiceError: the named network is not on this disk or cannot be loaded, or no LLM is named that could judge.
     """
-    return ClaimVerifier(
+    verifier = ClaimVerifier(
         settings.verifier, threshold=settings.verifier_threshold, support_label=settings.verifier_support_label
     )
+    return LLMJudge(verifier, settings) if settings.llm_judge else verifier
+
+
+def usage_of(verifier: Verifier) -> Usage:
+    """What a verifier has cost so far: nothing where no LLM judges."""
+    return verifier.usage if isinstance(verifier, LLMJudge) else Usage()
