@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import pickle
 import sys
@@ -65,7 +66,7 @@ def open_shipped(
     options.graph_optimization_level = level.ORT_ENABLE_ALL if fuses else level.ORT_ENABLE_BASIC
     files = shipped_folder(name)
     try:
-        tokenizer = tokenizers.Tokenizer.from_str((files / "tokenizer.json").read_text(encoding="utf-8"))
+        tokenizer = tokenizers.Tokenizer.from_str(_tokenizer_text(files / "tokenizer.json"))
         with resources.as_file(files / "model.onnx") as path:
             session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except (OSError, ValueError, faults.NoSuchFile, faults.InvalidProtobuf, faults.InvalidGraph, faults.Fail) as error:
@@ -73,6 +74,19 @@ def open_shipped(
     tokenizer.no_truncation()
     tokenizer.no_padding()
     return session, tokenizer
+
+
+def _tokenizer_text(file: Traversable) -> str:
+    """Text of a tokenizer's file. What is broken is found here: tokenizers itself raises a bare `Exception`.
+
+    Raises:
+        ValueError: it holds no tokenizer.
+    """
+    text = file.read_text(encoding="utf-8")
+    found = json.loads(text)
+    if not isinstance(found, dict) or not {"model", "post_processor"} <= found.keys():
+        raise ValueError(f"{file} holds no tokenizer.")
+    return text
 
 
 def remedy(kind: Kind) -> str:
