@@ -26,6 +26,7 @@ Read the modules in this order; each imports only earlier ones:
 - `answer`: `Answer`
 - `validation`: draft or any text + request → `Report`; only here is an `Answer` made
 - `pipeline`: `Answerer`: the whole way, with repair
+- `evaluation`: how good answers and their validator are, measured on a caller's own requests
 - `cli`: the command line
 """
 

@@ -116,6 +116,38 @@ def validate(answer_file: str, request_file: str, *, as_json: bool, **overrides:
         sys.exit(EXIT_CHECK_FAILED)
 
 
+@main.command(epilog=_EPILOG)
+@click.argument("request_files", metavar="REQUEST...", nargs=-1, required=True)
+@click.option("--seed", default=0, show_default=True, help="Of every choice: the same seed makes the same mutations.")
+@click.option("--limit-claims", type=click.IntRange(min=1), help="Most claims of each request; all without.")
+@click.option("--verifier", metavar="NAME", help="Name or path of another claim verifier on this disk.")
+@click.option("--list", "as_list", is_flag=True, help="Also list the faults that were accepted and the false alarms.")
+@click.option("--json", "as_json", is_flag=True, help="Print every outcome as JSON instead of the table.")
+def mutations(
+    request_files: tuple[str, ...],
+    *,
+    seed: int,
+    limit_claims: int | None,
+    as_list: bool,
+    as_json: bool,
+    **overrides: str | None,
+) -> None:
+    """Test the validator: plant faults in what it accepts, edit it honestly, and count what it says of either.
+
+    Each REQUEST is answered as `answer` would; the answer's claims and links and the sources' sentences are tested with.
+    """
+    with _errors_told():
+        from cnaps_rag.evaluation.mutations import render_list, render_table, report_values, run_mutations
+
+        settings = _settings(overrides)
+        requests = [_read_request(file, settings) for file in request_files]
+        report = run_mutations(requests, seed=seed, settings=settings, limit_claims=limit_claims, progress=_progress())
+    if as_json:
+        _print(_json(report_values(report)))
+    else:
+        _print(render_table(report) + (f"\n\n{render_list(report)}" if as_list else ""))
+
+
 def _answer(request: AnswerRequest, settings: Settings) -> Answer:
     from cnaps_rag.pipeline import Answerer
 
