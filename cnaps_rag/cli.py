@@ -6,7 +6,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -134,7 +134,7 @@ def mutations(
 ) -> None:
     """Test the validator: plant faults in what it accepts, edit it honestly, and count what it says of either.
 
-    Each REQUEST is answered as `answer` would; the answer's claims and links and the sources' sentences are tested with.
+    Each REQUEST is answered as `answer` would; the answer's claims and links and the sources' sentences are changed.
     """
     with _errors_told():
         from cnaps_rag.evaluation.mutations import render_list, render_table, report_values, run_mutations
@@ -173,7 +173,7 @@ def _print_prompt(request: AnswerRequest, settings: Settings) -> None:
         _note(f"left out by rank, to fit the budget: {', '.join(prompt.left_out)}")
 
 
-def _settings(overrides: dict[str, str | bool | None]) -> Settings:
+def _settings(overrides: Mapping[str, str | bool | None]) -> Settings:
     from pydantic import ValidationError
     from pydantic_settings import SettingsError
 

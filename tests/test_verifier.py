@@ -20,8 +20,8 @@ from cnaps_rag.errors import ServiceError
 from cnaps_rag.settings import Settings
 from cnaps_rag.verifier import ClaimVerifier, load_verifier
 from cnaps_rag.verifier.cache import ScoreCache
-from cnaps_rag.verifier.protocol import Pair
-from cnaps_rag.verifier.shipped import ShippedConfig, ShippedReader, sigmoid
+from cnaps_rag.verifier.protocol import Pair, sigmoid
+from cnaps_rag.verifier.shipped import ShippedConfig, ShippedReader
 
 ROOT = Path(__file__).parents[1]
 MODEL = ROOT / "data" / "models" / "claim-verifier"

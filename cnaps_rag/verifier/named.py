@@ -11,14 +11,15 @@ import re
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cnaps_rag.encoder.protocol import without_surrogates
 from cnaps_rag.errors import ServiceError
 from cnaps_rag.model_files import find_folder, loading, torch_waiting_passively
-from cnaps_rag.verifier.protocol import Pair, PairReader
+from cnaps_rag.verifier.protocol import Pair, PairReader, sigmoid
 
 THRESHOLD: Final = 0.5
 """Of a network that comes without one."""
@@ -96,7 +97,7 @@ class CrossEncoderReader:
             raise ServiceError(f"Verifier {self._name!r} failed on {len(pairs)} pairs: {error}") from error
         logits = np.asarray(logits, dtype=np.float64)
         if self._row is None:
-            return [float(value) for value in _sigmoid(logits.reshape(len(pairs)))]
+            return [sigmoid(float(logit)) for logit in logits.reshape(len(pairs))]
         return [float(value) for value in _softmax(logits)[:, self._row]]
 
 
@@ -200,7 +201,7 @@ def _read_json(file: Path) -> dict[str, Any]:
         found = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return cast("dict[str, Any]", found) if isinstance(found, dict) else {}
 
 
 def _special_tokens(tokenizer: Any) -> re.Pattern[str] | None:
@@ -215,10 +216,7 @@ def _plain(text: str, special: re.Pattern[str] | None) -> str:
     return special.sub(" ", cleaned) if special is not None else cleaned
 
 
-def _sigmoid(logits: np.ndarray[Any, np.dtype[np.float64]]) -> np.ndarray[Any, np.dtype[np.float64]]:
-    return np.exp(-np.logaddexp(0, -logits))
-
-
-def _softmax(logits: np.ndarray[Any, np.dtype[np.float64]]) -> np.ndarray[Any, np.dtype[np.float64]]:
-    shares = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return shares / shares.sum(axis=1, keepdims=True)
+def _softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    exp = np.exp(logits - logits.max(axis=1, keepdims=True))
+    shares: NDArray[np.float64] = exp / exp.sum(axis=1, keepdims=True)
+    return shares

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -44,3 +45,8 @@ class PairReader(Protocol):
             ServiceError: the network failed.
         """
         ...
+
+
+def sigmoid(logit: float) -> float:
+    """Probability of a logit, without overflow."""
+    return 1 / (1 + math.exp(-logit)) if logit >= 0 else 1 - 1 / (1 + math.exp(logit))

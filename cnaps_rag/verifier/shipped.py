@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import functools
-import math
 import os
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -17,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from cnaps_rag.encoder.protocol import without_surrogates
 from cnaps_rag.errors import ServiceError
 from cnaps_rag.model_files import open_shipped, remedy, shipped_folder
-from cnaps_rag.verifier.protocol import Pair
+from cnaps_rag.verifier.protocol import Pair, sigmoid
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -110,14 +109,8 @@ def _read(network: _Network, config: ShippedConfig, pair: Pair) -> float:
         "attention_mask": np.ones((1, len(ids)), dtype=np.int64),
         "token_type_ids": np.array([types], dtype=np.int64),
     }
-    outputs: Any = network.session.run(["logit"], inputs)
-    logit = config.calibration.slope * float(outputs[0][0]) + config.calibration.intercept
-    return sigmoid(logit)
-
-
-def sigmoid(logit: float) -> float:
-    """Probability of a logit, without overflow."""
-    return 1 / (1 + math.exp(-logit)) if logit >= 0 else 1 - 1 / (1 + math.exp(logit))
+    logit = float(np.asarray(network.session.run(["logit"], inputs)[0])[0])
+    return sigmoid(config.calibration.slope * logit + config.calibration.intercept)
 
 
 @functools.cache
