@@ -25,6 +25,13 @@ Layer = Literal[
     "verifier",
 ]
 
+Rule = Literal[
+    "not_a_statement", "number_missing", "number_changed", "number_of_other", "bound_dropped", "by_or_to",
+    "numbers_swapped", "name_missing", "expansion", "title_only", "negation_added", "negation_dropped",
+    "comparison_turned", "opposite", "hedge_dropped", "overclaim", "both", "borrowed", "other_unnamed",
+]  # fmt: skip
+"""The deterministic rules by which a claim can fail; evals/claims/run.py prints what each of them changes."""
+
 SlotState = Literal["answered", "not_told", "none_passed", "ended"]
 """``not_told``: the absence check over all passages passed; ``none_passed``: no statement passed the checks;
 ``ended``: the drafter's reply broke off before this slot (policy.md, "What happens to a rejected claim")."""
@@ -63,7 +70,7 @@ class ClaimFinding:
     """Verdict on one claim of a text, with the layer that decided it.
 
     `score` is a probability of support, 0 to 1 (1.0 or 0.0 where a deterministic layer decided). `evidence` supports
-    the claim, or is the nearest passage where nothing does.
+    the claim, or is the nearest passage where nothing does. `rule` names the deterministic rule that it broke, if any.
     """
 
     text: str
@@ -74,6 +81,7 @@ class ClaimFinding:
     score: float
     reason: str
     evidence: tuple[Citation, ...] = ()
+    rule: Rule | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

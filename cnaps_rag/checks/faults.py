@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from cnaps_rag.report import Rule
+
 FaultLayer = Literal["form", "quotes", "numbers", "names", "wording", "attribution"]
 FaultVerdict = Literal["contradicted", "not_found", "misattributed"]
 
@@ -18,5 +20,6 @@ class Fault:
     """
 
     layer: FaultLayer
+    rule: Rule
     verdict: FaultVerdict
     reason: str

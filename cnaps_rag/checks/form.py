@@ -61,4 +61,4 @@ def _echoes(claim: str, question: str) -> bool:
 
 
 def _fault(reason: str) -> Fault:
-    return Fault(layer="form", verdict="not_found", reason=reason)
+    return Fault(layer="form", rule="not_a_statement", verdict="not_found", reason=reason)

@@ -126,7 +126,9 @@ def check_names(
     stems = frozenset(content_stems(f"{entry} {evidence}"))
     expansions = acronyms(f"{entry}. {source_text}")
     return tuple(
-        Fault(layer="names", verdict="not_found", reason=f'the evidence does not name "{name.text}".')
+        Fault(
+            layer="names", rule="name_missing", verdict="not_found", reason=f'the evidence does not name "{name.text}".'
+        )
         for name in find_names(claim)
         if not _is_held(name, held, stems, expansions) and (capital_names or not name.text[1:].islower())
     )
@@ -162,5 +164,5 @@ def check_expansions(claim: str, supplied: str) -> tuple[Fault, ...]:
         known = content_stems(given.get(key, ""))
         if not set(content_stems(expansion)) <= set(known):
             reason = f'no supplied source expands "{key.upper()}" as "{expansion}".'
-            faults.append(Fault(layer="names", verdict="not_found", reason=reason))
+            faults.append(Fault(layer="names", rule="expansion", verdict="not_found", reason=reason))
     return tuple(faults)

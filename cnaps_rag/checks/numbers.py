@@ -251,9 +251,10 @@ def _fault_of(number: Number, wanted: Sequence[Number], given: Sequence[Number],
     rivals = [other for other in given if not any(_agree(claimed, other) for claimed in wanted)]
     rival = next((other for other in rivals if _is_same_quantity(number, other)), None)
     if rival is None:
-        return Fault(layer="numbers", verdict="not_found", reason=f'the evidence does not give "{number.text}".')
+        reason = f'the evidence does not give "{number.text}".'
+        return Fault(layer="numbers", rule="number_missing", verdict="not_found", reason=reason)
     reason = f'the claim says "{number.text}" where the evidence says "{rival.text}".'
-    return Fault(layer="numbers", verdict="contradicted", reason=reason)
+    return Fault(layer="numbers", rule="number_changed", verdict="contradicted", reason=reason)
 
 
 def _is_same_quantity(number: Number, other: Number) -> bool:
@@ -310,7 +311,7 @@ def _counts_other(number: Number, equal: Sequence[Number], given: Sequence[Numbe
     if rival is None:
         return None
     reason = f'"{number.text}" counts something else in the evidence, which says "{rival.text}" of that.'
-    return Fault(layer="numbers", verdict="contradicted", reason=reason)
+    return Fault(layer="numbers", rule="number_of_other", verdict="contradicted", reason=reason)
 
 
 def _turned(claim: str, number: Number, evidence: str, given: Sequence[Number]) -> Fault | None:
@@ -320,12 +321,12 @@ def _turned(claim: str, number: Number, evidence: str, given: Sequence[Number]) 
         return None
     if all(other.bound == "at_most" for other in equal) and not _AT_MOST.search(claim):
         reason = f'the evidence bounds "{number.text}" from above, the claim does not.'
-        return Fault(layer="numbers", verdict="not_found", reason=reason)
+        return Fault(layer="numbers", rule="bound_dropped", verdict="not_found", reason=reason)
     way, ways = _way(claim, number), {_way(evidence, other) for other in equal}
     if way is None or way in ways or None in ways:
         return None
     reason = f'the claim says "{way} {number.text}" where the evidence says "{ways.pop()}".'
-    return Fault(layer="numbers", verdict="contradicted", reason=reason)
+    return Fault(layer="numbers", rule="by_or_to", verdict="contradicted", reason=reason)
 
 
 def _way(text: str, number: Number) -> str | None:
@@ -352,7 +353,7 @@ def _swapped(claim: str, wanted: Sequence[Number], evidence: str, given: Sequenc
 
 def _other_way_round(first: Number, second: Number) -> Fault:
     reason = f'"{first.text}" and "{second.text}" stand the other way round in the evidence.'
-    return Fault(layer="numbers", verdict="contradicted", reason=reason)
+    return Fault(layer="numbers", rule="numbers_swapped", verdict="contradicted", reason=reason)
 
 
 def _is_listed_alike(listed: str, evidence: str) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from cnaps_rag.checks.faults import Fault
+from cnaps_rag.checks.faults import Fault, Rule
 from cnaps_rag.checks.names import find_names, spelling_keys
 from cnaps_rag.words import content_stems, split_words, stem
 
@@ -143,13 +143,13 @@ def _negations(claim: str, evidence: str) -> Iterator[Fault]:
         met = [stem_ for stem_ in scope.stems if stem_ in evidence_stems]
         is_double = any(other is not scope and set(other.stems) <= set(scope.stems) for other in ours)
         if not is_double and _is_met(scope, met) and not denied & set(met):
-            yield _contradicted(f'the claim says "{scope.cue} …" of what the evidence affirms.')
+            yield _contradicted("negation_added", f'the claim says "{scope.cue} …" of what the evidence affirms.')
     if ours or _NEGATIVE.search(claim):
         return
     for scope in theirs:
         met = [stem_ for stem_ in scope.stems if stem_ in claim_stems]
         if _is_met(scope, met) and scope.stems[0] in met:
-            yield _contradicted(f'the claim leaves out the "{scope.cue}" of the evidence.')
+            yield _contradicted("negation_dropped", f'the claim leaves out the "{scope.cue}" of the evidence.')
 
 
 def _is_met(scope: _Scope, met: list[str]) -> bool:
@@ -159,14 +159,15 @@ def _is_met(scope: _Scope, met: list[str]) -> bool:
 def _comparisons(claim: str, evidence: str) -> Iterator[Fault]:
     """Such as "A is better than B" of "B is better than A", told by the names on either side."""
     if _BEHIND.search(claim) and _AHEAD.search(evidence) and not _BEHIND.search(evidence):
-        yield _contradicted("the evidence does not put it behind what it is compared with.")
+        yield _contradicted("comparison_turned", "the evidence does not put it behind what it is compared with.")
     for ours in _COMPARISON.finditer(claim):
         keys = {name.key for name in find_names(claim[: ours.start()])}
         for theirs in _COMPARISON.finditer(evidence):
             left, right = spelling_keys(evidence[: theirs.start()]), spelling_keys(evidence[theirs.end() :])
             if keys and keys & right and not keys & left:
                 yield _contradicted(
-                    f"the evidence puts {', '.join(sorted(keys & right))} on the other side of its comparison."
+                    "comparison_turned",
+                    f"the evidence puts {', '.join(sorted(keys & right))} on the other side of its comparison.",
                 )
                 return
 
@@ -180,7 +181,7 @@ def _opposites(claim: str, evidence: str) -> Iterator[Fault]:
             continue
         (said,), (told,) = in_claim, in_evidence
         if _beside(claim, said) & _beside(evidence, told):
-            yield _contradicted(f'"{said}" in the claim is the opposite of "{told}".')
+            yield _contradicted("opposite", f'"{said}" in the claim is the opposite of "{told}".')
 
 
 def _beside(text: str, stem_: str, reach: int = 3) -> set[str]:
@@ -209,7 +210,7 @@ def _hedges(claim: str, evidence: str) -> Iterator[Fault]:
         hedged += [scope for scope in softened if scope.stems and scope.stems[0] in claim_stems]
     for scope in (guessed + hedged)[:1]:
         reason = f'the claim leaves out the "{scope.cue}" of the evidence.'
-        yield Fault(layer="wording", verdict="not_found", reason=reason)
+        yield Fault(layer="wording", rule="hedge_dropped", verdict="not_found", reason=reason)
 
 
 def _overclaims(claim: str, nearest: str, whole: str) -> Iterator[Fault]:
@@ -217,7 +218,7 @@ def _overclaims(claim: str, nearest: str, whole: str) -> Iterator[Fault]:
         for match in pattern.finditer(claim):
             if not pattern.search(nearest) and stem(match.group()) not in _plain_stems(whole):
                 reason = f'the evidence does not say "{match.group().lower()}" ({kind}).'
-                yield Fault(layer="wording", verdict="not_found", reason=reason)
+                yield Fault(layer="wording", rule="overclaim", verdict="not_found", reason=reason)
                 break
 
 
@@ -230,9 +231,9 @@ def _both(claim: str, evidence: str) -> Iterator[Fault]:
             held = set(content_stems(word)) <= stems
             if not held or (noun in stems and not any(noun in _beside(evidence, s, 1) for s in content_stems(word))):
                 reason = f'the evidence does not say "{word}" of "{match.group()}".'
-                yield Fault(layer="wording", verdict="not_found", reason=reason)
+                yield Fault(layer="wording", rule="both", verdict="not_found", reason=reason)
                 break
 
 
-def _contradicted(reason: str) -> Fault:
-    return Fault(layer="wording", verdict="contradicted", reason=reason)
+def _contradicted(rule: Rule, reason: str) -> Fault:
+    return Fault(layer="wording", rule=rule, verdict="contradicted", reason=reason)

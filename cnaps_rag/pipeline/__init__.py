@@ -185,6 +185,7 @@ def _finding(rejected: JudgedClaim) -> ClaimFinding:
         score=judged.score,
         reason=judged.reason,
         evidence=judged.evidence,
+        rule=judged.rule,
     )
 
 

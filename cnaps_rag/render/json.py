@@ -27,6 +27,7 @@ from cnaps_rag.report import (
     LinkFinding,
     LinkVerdict,
     Report,
+    Rule,
     Section,
     SlotState,
     Verdict,
@@ -133,6 +134,7 @@ class ClaimFindingJson(SpanJson):
     text: str
     verdict: Verdict
     layer: Layer
+    rule: Rule | None
     score: float
     reason: str
     evidence: list[CitationJson]
@@ -346,6 +348,7 @@ def _claim_finding(finding: ClaimFinding, units: Utf16, offsets: Offsets) -> Cla
         text=finding.text,
         verdict=finding.verdict,
         layer=finding.layer,
+        rule=finding.rule,
         score=float(finding.score),
         reason=finding.reason,
         evidence=offsets.citations(finding.evidence),

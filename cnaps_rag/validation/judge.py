@@ -19,7 +19,7 @@ from cnaps_rag.passages import PassageId
 from cnaps_rag.sources import QUESTION_ID, SourceId
 from cnaps_rag.validation.absences import AbsenceJudge
 from cnaps_rag.validation.evidence import cite, cite_field, is_entry, passages_about
-from cnaps_rag.validation.judgement import ClaimQuery, Judgement, accepted, joined, rejected
+from cnaps_rag.validation.judgement import ClaimQuery, Judgement, accepted, at_fault, joined, rejected
 from cnaps_rag.validation.quoting import judge_quotes
 from cnaps_rag.validation.reading import Reader, Reading
 from cnaps_rag.verifier import Verifier
@@ -107,7 +107,7 @@ class ClaimJudge:
 
     def _plan_part(self, text: str, query: ClaimQuery) -> Judgement | Reading:
         for fault in check_form(text, self._request.question, self._vocabulary):
-            return rejected(fault.verdict, fault.layer, fault.reason)
+            return at_fault(fault)
         is_user = query.subject == QUESTION_ID or (speaks_of_user(text) and not find_mentions(text, self._request))
         if query.cited is not None and (judgement := self._check_ids(query, is_user=is_user)):
             return judgement
@@ -168,7 +168,7 @@ class ClaimJudge:
     def _check_supplied(self, text: str) -> Judgement | None:
         """Acronyms are expanded as some source expands them."""
         for fault in check_expansions(text, self._all_text):
-            return rejected(fault.verdict, fault.layer, fault.reason)
+            return at_fault(fault)
         return None
 
     def _check_foreign(self, text: str, spoken: tuple[SourceId, ...]) -> Judgement:
@@ -181,7 +181,7 @@ class ClaimJudge:
             *check_names(text, evidence, entry=entry, source_text=evidence, capital_names=False),
         )
         for fault in faults:
-            return rejected(fault.verdict, fault.layer, fault.reason)
+            return at_fault(fault)
         return rejected("unchecked", "language", "it is not in English, so it could not be read.")
 
     # What all claims share

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from cnaps_rag.checks.faults import Fault
 from cnaps_rag.passages import PassageId
-from cnaps_rag.report import Citation, Layer, Verdict
+from cnaps_rag.report import Citation, Layer, Rule, Verdict
 from cnaps_rag.sources import SourceId
 
 
@@ -30,7 +31,8 @@ class Judgement:
     """Verdict on one claim, with the layer that decided it.
 
     `score` is the verifier's probability of support, 0 to 1 (1.0 or 0.0 where a deterministic layer decided);
-    `evidence` supports the claim, or is the nearest passage where nothing does.
+    `evidence` supports the claim, or is the nearest passage where nothing does; `rule` is the deterministic rule that
+    the claim broke, if any.
     """
 
     verdict: Verdict
@@ -38,6 +40,7 @@ class Judgement:
     score: float
     reason: str
     evidence: tuple[Citation, ...]
+    rule: Rule | None = None
 
 
 def accepted(layer: Layer, reason: str, evidence: tuple[Citation, ...], *, score: float = 1.0) -> Judgement:
@@ -50,6 +53,13 @@ def rejected(
 ) -> Judgement:
     """A claim that does not pass."""
     return Judgement(verdict=verdict, layer=layer, score=score, reason=reason, evidence=evidence)
+
+
+def at_fault(fault: Fault, evidence: tuple[Citation, ...] = ()) -> Judgement:
+    """A claim that breaks a deterministic rule."""
+    return Judgement(
+        verdict=fault.verdict, layer=fault.layer, score=0.0, reason=fault.reason, evidence=evidence, rule=fault.rule
+    )
 
 
 def joined(judgements: Sequence[Judgement]) -> Judgement:

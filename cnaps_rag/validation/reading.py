@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from numpy import float32
@@ -21,7 +21,7 @@ from cnaps_rag.index import PassageIndex
 from cnaps_rag.passages import Passage
 from cnaps_rag.sources import QUESTION_ID, SourceId
 from cnaps_rag.validation.evidence import Window, nearest, passages_about, windows_around
-from cnaps_rag.validation.judgement import Judgement, accepted, rejected
+from cnaps_rag.validation.judgement import Judgement, accepted, at_fault, rejected
 from cnaps_rag.verifier import Verifier
 from cnaps_rag.words import content_stems
 
@@ -136,7 +136,7 @@ class Reader:
         )
         if window.is_entry and not _title_asserts(claim, titles):
             reason = "a title that merely names it does not say it."
-            faults = (*faults, Fault(layer="names", verdict="not_found", reason=reason))
+            faults = (*faults, Fault(layer="names", rule="title_only", verdict="not_found", reason=reason))
         return _Tried(window, claim, (*faults, *self._unnamed(reading, window), *self._borrowed(claim, window)))
 
     def _borrowed(self, claim: str, window: Window) -> tuple[Fault, ...]:
@@ -149,7 +149,7 @@ class Reader:
             for passage in self._index.passages.all:
                 if stems <= frozenset(content_stems(passage.text)) and passage.source_id != window.source_id:
                     reason = f'"{part.strip()}" is told by {passage.id}, not by {window.source_id}.'
-                    return (Fault(layer="attribution", verdict="misattributed", reason=reason),)
+                    return (Fault(layer="attribution", rule="borrowed", verdict="misattributed", reason=reason),)
         return ()
 
     def _unnamed(self, reading: Reading, window: Window) -> tuple[Fault, ...]:
@@ -161,7 +161,11 @@ class Reader:
         named = {mention.source_id for mention in find_mentions(window.text, self._request)}
         missing = [source_id for source_id in others if not named & set(self._request.twins(source_id))]
         reason = f"{_ids_of(window)} does not speak of {', '.join(missing)}."
-        return (Fault(layer="attribution", verdict="misattributed", reason=reason),) if missing else ()
+        return (
+            (Fault(layer="attribution", rule="other_unnamed", verdict="misattributed", reason=reason),)
+            if missing
+            else ()
+        )
 
     def _score(self, tried: Sequence[Sequence[_Tried]]) -> list[list[_Tried]]:
         pairs = [(one.window.text, one.claim) for row in tried for one in row]
@@ -187,9 +191,9 @@ class Reader:
         faults = sorted(best.faults, key=lambda fault: fault.verdict != "contradicted")
         evidence = best.window.citations
         if faults and best.score >= threshold - _NEAR_THRESHOLD:
-            return rejected(faults[0].verdict, faults[0].layer, faults[0].reason, evidence, score=0.0)
+            return at_fault(faults[0], evidence)
         if faults and faults[0].layer in ("names", "numbers"):
-            return rejected("not_found", faults[0].layer, faults[0].reason, evidence, score=0.0)
+            return at_fault(replace(faults[0], verdict="not_found"), evidence)
         if self._has_foreign(reading):
             reason = "some of what may support it is not in English, so it could not be read."
             return rejected("unchecked", "language", reason, evidence, score=best.score)

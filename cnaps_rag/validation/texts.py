@@ -63,4 +63,5 @@ def _finding(claim: TextClaim, judgement: Judgement) -> ClaimFinding:
         score=judgement.score,
         reason=judgement.reason,
         evidence=judgement.evidence,
+        rule=judgement.rule,
     )
