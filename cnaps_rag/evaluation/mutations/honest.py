@@ -34,16 +34,7 @@ def synonym_edits(specimen: Specimen, request: AnswerRequest) -> Iterator[Edit]:
             if is_other or _quoted(text, *found.span()) or _named(text, *found.span(), request):
                 continue
             if found.group() in (old, old.capitalize()):
-                yield _with_article(replaced(text, *found.span(), new), found.start())
-
-
-def _with_article(edit: Edit, at: int) -> Edit:
-    """``a essential`` as ``an essential``: the article before the word at `at` follows it."""
-    if re.search(r"\b[Aa] $", edit.text[:at]) and edit.text[at] in "aeiou":
-        return Edit(f"{edit.text[: at - 1]}n {edit.text[at:]}", edit.change)
-    if re.search(r"\b[Aa]n $", edit.text[:at]) and edit.text[at] not in "aeiou":
-        return Edit(f"{edit.text[: at - 2]} {edit.text[at:]}", edit.change)
-    return edit
+                yield replaced(text, *found.span(), new)
 
 
 _WORK = re.compile(r"^(?P<front>In this (?:work|paper|study|article)), (?P<rest>the authors [^;:]+)\.$")

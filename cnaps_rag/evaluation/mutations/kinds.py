@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, Protocol, get_args
@@ -40,6 +41,8 @@ quotation for "…"; an aside left out; a link in another accepted form."""
 MutationKind = FaultKind | HonestKind
 FAULT_KINDS: tuple[FaultKind, ...] = get_args(FaultKind)
 HONEST_KINDS: tuple[HonestKind, ...] = get_args(HonestKind)
+
+_VOWELS = frozenset("aeiou")
 
 Group = Literal["quoted", "told", "links"]
 """Claims that quote fall to the verbatim check; told ones to the layers that read; links are no claims."""
@@ -125,8 +128,13 @@ def quotes(text: str) -> bool:
 
 
 def replaced(text: str, start: int, end: int, new: str) -> Edit:
-    """`text` with ``text[start:end]`` put as `new`, in the letter case of what stood there first."""
+    """`text` with ``text[start:end]`` put as `new`: in the letter case of the old, with "a" or "an" as the new asks."""
     old = text[start:end]
     if old[:1].isupper() and new[:1].islower():
         new = new[:1].upper() + new[1:]
-    return Edit(f"{text[:start]}{new}{text[end:]}", f"{old!r} -> {new!r}")
+    before = text[:start]
+    if re.search(r"\b[Aa] $", before) and new[0] in _VOWELS:
+        before = f"{before[:-1]}n "
+    elif re.search(r"\b[Aa]n $", before) and new[0].islower() and new[0] not in _VOWELS:
+        before = f"{before[:-2]} "
+    return Edit(f"{before}{new}{text[end:]}", f"{old!r} -> {new!r}")

@@ -17,8 +17,11 @@ _LEAST_STEMS_LACKING = 5
 """Content words of a claim that a source has to lack, so that the claim surely does not hold of it as well."""
 
 ABSENCE = re.compile(
-    r"\b(?:not|nothing|none|no|neither|nor)\b[^.]{0,60}\b(?:say|tell|mention|state|describe|explain|give|specif|report|"
-    r"cover|provide|supplied|bears?|discuss|sources?)|\bno statement\b",
+    r"\b(?:sources?|request|supplied|entry|entries|title|name|summary|description)\b[^.]{0,60}"
+    r"\b(?:not|nothing|none|no|cannot)\b|"
+    r"\b(?:not|nothing|none|no|neither|nor)\b[^.]{0,60}\b(?:sources?|supplied|texts?|entries)\b|"
+    r"\b(?:no|neither)\s(?:recommended |related )*(?:papers?|models?)\b|"
+    r"\bnot (?:say|tell|mention|state|specify|bear)\b|\bno statement\b",
     re.IGNORECASE,
 )
 """Claims that something is missing: a changed name or number leaves most of them true."""

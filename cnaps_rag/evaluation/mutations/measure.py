@@ -191,7 +191,9 @@ class _Tester:
             yield from edit_honestly(specimen, self._request, rng)
 
     def obey(self) -> tuple[Mutation, ...]:
-        """Instructions obeyed, once a request."""
+        """Instructions obeyed, once a request that is answered."""
+        if not isinstance(self._tested, Answer):
+            return ()
         return obey_instructions(self._request, random.Random(f"{self._seed} obey"))
 
     def judge_specimens(self, specimens: Sequence[Specimen]) -> tuple[Ruling, ...]:

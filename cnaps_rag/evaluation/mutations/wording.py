@@ -74,10 +74,12 @@ def _affirmed(text: str) -> Iterator[Edit]:
 _HEDGES = re.compile(
     r"\b(?:may|might|could|can|would|should|potential\w*|possibl[ey]|likely|perhaps|seem\w*|appear\w*|suggest\w*|"
     r"hypothe\w*|hop(?:e|es|ed|ing)|expect\w*|aim\w*|goal|promis\w*|believ\w*|assum\w*|intend\w*|seek\w*|tend\w*|"
-    r"indicat\w*|probabl\w*|conjectur\w*|speculat\w*|argu\w*|enabl\w*|allow\w*|if|whether|designed|capab\w*|able)\b",
+    r"indicat\w*|probabl\w*|conjectur\w*|speculat\w*|if|whether|view|opinion|according)\b",
     re.IGNORECASE,
 )
-_MODAL = re.compile(rf"\b(?:(?:may|might|could)\s(?P<any>[a-z]{{2,}})|can\s(?P<effect>(?:\w+ly )?(?:{EFFECTS})))\b")
+_MODAL = re.compile(
+    rf"\b(?:(?:may|might|could)\s(?P<any>[a-z]{{2,}})|can\s(?P<effect>(?:also |\w+ly )?(?:{EFFECTS})))\b"
+)
 _NO_VERB = word_set("not also then thus well still have only even be")
 _GUESSED = re.compile(r"\b(?P<verb>hypothesi[sz]e|suggest|conjecture|believe|speculate)(?P<s>s?) that\b", re.IGNORECASE)
 _ADVERB = re.compile(r"\b(?:potentially|possibly|perhaps|probably) ", re.IGNORECASE)
@@ -87,7 +89,7 @@ _PLURAL = re.compile(r"(?:\b(?:they|we|authors|and \w+|people|data)|[a-z]{2,}(?<
 def hedge_faults(specimen: Specimen, request: AnswerRequest) -> Iterator[Edit]:
     """What may be told as what is; only the claim's one hedge, and only where no other sentence tells it unhedged."""
     text = specimen.text
-    if len(_HEDGES.findall(text)) != 1 or _DENIES.search(text) or ABSENCE.search(text):
+    if len(_HEDGES.findall(text)) != 1 or ABSENCE.search(text):
         return
     own = own_text(request, specimen.subject)
     for edit in _unhedged(text):
@@ -99,6 +101,8 @@ def _unhedged(text: str) -> Iterator[Edit]:
     for found in _MODAL.finditer(text):
         *adverb, verb = (found["any"] or found["effect"]).split()
         is_plural = _PLURAL.search(text[: found.start()].rstrip().removesuffix(" that").removesuffix(" which"))
+        if _DENIES.search(text[: found.start()]):
+            continue
         if verb == "be" and found["any"]:
             yield replaced(text, *found.span(), "are" if is_plural else "is")
         elif verb not in _NO_VERB and not verb.endswith("ly"):
