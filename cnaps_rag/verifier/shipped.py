@@ -48,11 +48,12 @@ class Calibration(_Frozen):
 class ShippedConfig(_Frozen):
     """What `config.json` beside the network says.
 
-    `limit_tokens` are those of evidence, claim and the three special ones together; the threshold is one of the
-    calibrated probability.
+    `limit_tokens` are those of evidence, claim and the three special ones together, `limit_claim_tokens` those of the
+    claim alone; the threshold is one of the calibrated probability.
     """
 
     limit_tokens: int = Field(ge=16)
+    limit_claim_tokens: int = Field(ge=8)
     calibration: Calibration
     threshold: float = Field(gt=0, lt=1)
 
@@ -75,6 +76,15 @@ class ShippedReader:
 
     def read(self, pairs: Sequence[Pair]) -> list[float]:
         """As `PairReader.read`."""
+        calibration = self._config.calibration
+        return [sigmoid(calibration.slope * logit + calibration.intercept) for logit in self.logits(pairs)]
+
+    def logits(self, pairs: Sequence[Pair]) -> list[float]:
+        """What the network gives for each pair, before calibration.
+
+        Raises:
+            ServiceError: the network cannot be loaded, or failed.
+        """
         if not pairs:
             return []
         network = _load_once()
@@ -95,12 +105,13 @@ class _Network:
 
 
 def _read(network: _Network, config: ShippedConfig, pair: Pair) -> float:
+    """The network's logit for one pair."""
     evidence, claim = (
         network.tokenizer.encode(without_surrogates(text), add_special_tokens=False).ids for text in pair
     )
-    # The evidence gives way, and the claim only where it fills the whole by itself.
+    # The evidence gives way, and the claim only where it is longer by itself than any that one window can support.
     room = config.limit_tokens - N_SPECIAL_TOKENS
-    claim = claim[:room]
+    claim = claim[: min(config.limit_claim_tokens, room)]
     evidence = evidence[: room - len(claim)]
     ids = [network.start_id, *evidence, network.end_id, *claim, network.end_id]
     types = [0] * (len(evidence) + 2) + [1] * (len(claim) + 1)
@@ -109,8 +120,7 @@ def _read(network: _Network, config: ShippedConfig, pair: Pair) -> float:
         "attention_mask": np.ones((1, len(ids)), dtype=np.int64),
         "token_type_ids": np.array([types], dtype=np.int64),
     }
-    logit = float(np.asarray(network.session.run(["logit"], inputs)[0])[0])
-    return sigmoid(config.calibration.slope * logit + config.calibration.intercept)
+    return float(np.asarray(network.session.run(["logit"], inputs)[0])[0])
 
 
 @functools.cache
