@@ -1,8 +1,8 @@
 """Verdicts of the claim checks per label and kind on ../shared/claims.jsonl: the baseline that a verifier has to beat.
 
-Run: ``python evals/claims/run.py [--half tuning|report|seeds|all] [--curve] [--rows KIND ...]``. The rules and the
-threshold were chosen on the even-numbered requests (s014 and s018, which share a paper, are both among them); rules of
-wording also on the five seeds, which share papers with each other only. ``report`` is the odd-numbered requests.
+Run: ``python evals/claims/run.py [--half choose|tuning|report|seeds|all] [--curve] [--rows KIND ...]``. Rules and
+thresholds are chosen on ``choose``: the even-numbered requests (``tuning``; s014 and s018, which share a paper, are
+both among them) and the five seeds, which share papers with each other only. ``report`` is the odd-numbered requests.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ import json
 import statistics
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from cnaps_rag.evaluation.intervals import wilson_interval
 from cnaps_rag.request import AnswerRequest
 from cnaps_rag.validation import ClaimJudge, ClaimQuery, Judgement, load_index
 from cnaps_rag.verifier import ClaimVerifier
@@ -44,21 +45,39 @@ def belongs(file: str, half: str) -> bool:
     if half == "all":
         return True
     if file.startswith("seeds/"):
-        return half == "seeds"
+        return half in ("seeds", "choose")
     is_even = int(file[len("requests/s") :][:3]) % 2 == 0
-    return half == ("tuning" if is_even else "report")
+    return half in (("tuning", "choose") if is_even else ("report",))
+
+
+def load_rows(half: str) -> list[dict[str, Any]]:
+    """Rows of claims.jsonl whose prompts are part of this half, in its order."""
+    rows = [json.loads(line) for line in (SHARED / "claims.jsonl").read_text(encoding="utf-8").splitlines()]
+    return [row for row in rows if belongs(row["file"], half)]
+
+
+def load_request(file: str) -> AnswerRequest:
+    """The prompt that some rows are about."""
+    return AnswerRequest.from_prompt((SHARED / file).read_bytes().decode("utf-8"))
 
 
 def judge_rows(half: str, verifier: ClaimVerifier) -> Iterator[tuple[list[Judged], float]]:
     """Rows of one prompt after another with their judgements, and the seconds they took."""
-    rows = [json.loads(line) for line in (SHARED / "claims.jsonl").read_text(encoding="utf-8").splitlines()]
-    for file in dict.fromkeys(row["file"] for row in rows if belongs(row["file"], half)):
-        request = AnswerRequest.from_prompt((SHARED / file).read_bytes().decode("utf-8"))
-        judge = ClaimJudge(load_index(request), verifier)
+    rows = load_rows(half)
+    for file in dict.fromkeys(row["file"] for row in rows):
+        judge = ClaimJudge(load_index(load_request(file)), verifier)
         of_file = [row for row in rows if row["file"] == file]
         start = time.perf_counter()
         judgements = judge.judge_all([ClaimQuery(text=row["claim"]) for row in of_file])
         yield list(zip(of_file, judgements, strict=True)), time.perf_counter() - start
+
+
+def told_share(hits: Sequence[bool], name: str) -> str:
+    """A share with its 95% interval (Wilson) and what it is a share of."""
+    if not hits:
+        return f"{name} - (n 0)"
+    low, high = wilson_interval(sum(hits), len(hits))
+    return f"{name} {np.mean(hits):.2f} [{low:.2f}, {high:.2f}] (n {len(hits)})"
 
 
 def print_table(judged: list[Judged]) -> None:
@@ -78,7 +97,7 @@ def print_table(judged: list[Judged]) -> None:
     for label in LABELS:
         recall = [judgement.verdict == label for row, judgement in judged if row["label"] == label]
         precision = [row["label"] == label for row, judgement in judged if judgement.verdict == label]
-        print(f"{label:14} recall {np.mean(recall):.2f} (n {len(recall)}), precision {np.mean(precision):.2f}")
+        print(f"{label:14} {told_share(recall, 'recall')}, {told_share(precision, 'precision')}")
     print(shares(judged))
 
 
@@ -89,14 +108,17 @@ def shares(judged: list[Judged]) -> str:
         passed = [
             found.verdict == "supported" for row, found in judged if (row["label"] == "supported") == is_supported
         ]
-        parts.append(f"{name} accepted {sum(passed)} of {len(passed)} ({100 * np.mean(passed):.0f}%)")
+        low, high = wilson_interval(sum(passed), len(passed))
+        share = sum(passed) / max(len(passed), 1)
+        interval = f"95% interval {100 * low:.1f} to {100 * high:.1f}"
+        parts.append(f"{name} accepted {sum(passed)} of {len(passed)} ({100 * share:.1f}%, {interval})")
     return ", ".join(parts)
 
 
 def main() -> None:
     """Prints the table, and what was asked for beside it."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--half", choices=("tuning", "report", "seeds", "all"), default="report")
+    parser.add_argument("--half", choices=("choose", "tuning", "report", "seeds", "all"), default="report")
     parser.add_argument("--curve", action="store_true", help="acceptance at other thresholds of the verifier")
     parser.add_argument("--rows", nargs="*", default=[], help="kinds or labels whose wrong rows are printed")
     arguments = parser.parse_args()
