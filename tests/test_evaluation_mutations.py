@@ -11,7 +11,7 @@ import pytest
 from test_cli import run
 
 import cnaps_rag as cr
-from cnaps_rag.evaluation.intervals import wilson_interval
+from cnaps_rag.evaluation.intervals import Z_95, wilson_interval
 from cnaps_rag.evaluation.mutations import (
     MutationReport,
     Specimen,
@@ -253,8 +253,11 @@ def test_same_seed_makes_the_same_mutations_and_another_one_others() -> None:
     [(0, 0, 0.0, 1.0), (0, 10, 0.0, 0.2775), (10, 10, 0.7225, 1.0), (8, 10, 0.4902, 0.9433), (50, 100, 0.4038, 0.5962)],
 )
 def test_wilson_interval(n_hits: int, n: int, low: float, high: float) -> None:
-    """Figures from Brown, Cai and DasGupta's formula, worked out by statsmodels 0.14 (proportion_confint)."""
+    """Each end is the share p of which the measured one is z standard errors away: |hits/n - p| = z sqrt(p(1-p)/n)."""
     assert wilson_interval(n_hits, n) == pytest.approx((low, high), abs=5e-5)
+    for p in wilson_interval(n_hits, n) if n else ():
+        if 0 < p < 1:
+            assert abs(n_hits / n - p) == pytest.approx(Z_95 * (p * (1 - p) / n) ** 0.5)
 
 
 def test_wilson_interval_of_no_share() -> None:
