@@ -1,4 +1,4 @@
-"""The cross-encoder that is trained: MiniLM reads evidence and claim together, three heads say what it makes of them."""
+"""The cross-encoder that is trained: MiniLM reads evidence and claim together; three heads say what they found."""
 
 from __future__ import annotations
 
@@ -48,8 +48,9 @@ class CrossEncoder(nn.Module):
         return cls(BertModel.from_pretrained(minilm_folder(), add_pooling_layer=False))
 
     def read(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """All inputs (batch, tokens), claim tokens of type 1 → logits of support (batch,), of each token
-        (batch, tokens), and of contradiction where it is not supported (batch,).
+        """Logits of support (batch,), of each token (batch, tokens), and of contradiction if unsupported (batch,).
+
+        All inputs are (batch, tokens); the claim's tokens are of type 1.
         """
         hidden = self.bert(
             input_ids=input_ids, attention_mask=attention_mask, token_type_ids=token_type_ids

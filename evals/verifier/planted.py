@@ -8,70 +8,37 @@ from __future__ import annotations
 
 import random
 import re
+import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 NUMBER = re.compile(r"(?<![\w.-])\d+(?:[.,]\d+)*(?![\w-])")
 NAME = re.compile(r"(?<![\w-])(?:[A-Z][\w-]*[A-Z\d][\w-]*|[A-Z]{2,}[\w-]*)(?![\w-])")
 
-WE = (
-    (r"\b[Ww]e (?:further |also |then |first |thus |therefore )?(?:propose|present|introduce)\b", ("The paper proposes", "The authors present", "The paper introduces", "It proposes", "The authors introduce")),
-    (r"\b[Ww]e (?:show|demonstrate|find|observe) that\b", ("The authors show that", "The paper finds that", "It demonstrates that", "The study shows that")),
-    (r"\b[Ww]e\b", ("the authors", "the researchers")),
-    (r"\b[Oo]ur (?:method|approach|framework|model)\b", ("the method", "the approach", "it")),
-    (r"\b[Oo]ur\b", ("their", "the")),
-    (r"\b[Tt]his (?:paper|work|study)\b", ("the paper", "the work", "it")),
-)  # fmt: skip
+_TABLES = tomllib.loads((Path(__file__).parent / "planted.toml").read_text(encoding="utf-8"))
+WE: list[tuple[str, list[str]]] = _TABLES["told_by_others"]
+SYNONYMS: list[list[str]] = _TABLES["synonyms"]
+STRONGER: list[tuple[str, str]] = _TABLES["stronger"]
+OPPOSITES: dict[str, str] = _TABLES["opposites"]
 
-SYNONYMS = (
-    ("outperforms", "beats", "surpasses", "does better than"), ("outperform", "beat", "surpass"),
-    ("improves", "raises", "enhances", "betters"), ("improve", "raise", "enhance"), ("reduces", "lowers", "cuts", "decreases"),
-    ("reduce", "lower", "cut", "decrease"), ("novel", "new"), ("existing", "current", "earlier", "previous"),
-    ("large", "big"), ("significantly", "considerably", "markedly"), ("substantially", "greatly", "considerably"),
-    ("however", "yet"), ("images", "pictures"), ("image", "picture"), ("approach", "method"), ("leverages", "uses", "draws on", "exploits"),
-    ("leverage", "use", "exploit"), ("utilizes", "uses", "employs"), ("utilize", "use", "employ"), ("requires", "needs"),
-    ("require", "need"), ("achieves", "reaches", "attains"), ("achieve", "reach", "attain"), ("enables", "lets", "allows"),
-    ("comprises", "contains", "consists of"), ("comprising", "made up of", "containing"), ("crucial", "essential", "vital"),
-    ("challenging", "hard", "difficult"), ("efficient", "economical"), ("various", "several", "different"),
-    ("demonstrate", "show"), ("demonstrates", "shows"), ("evaluate", "assess", "test"), ("evaluates", "assesses", "tests"),
-    ("extensive", "wide-ranging", "comprehensive"), ("performance", "results"), ("often", "frequently"), ("additionally", "besides", "moreover"),
-    ("generates", "produces", "creates"), ("generate", "produce", "create"), ("ensures", "guarantees"), ("capture", "represent"),
-    ("lack", "are without"), ("limited", "restricted"), ("accurate", "precise"), ("obtain", "get"), ("address", "tackle", "deal with"),
-    ("addresses", "tackles", "deals with"), ("effectively", "successfully"), ("dataset", "data set", "collection"), ("introduces", "presents"),
-    ("robust", "resilient"), ("crucially", "importantly"), ("investigates", "examines", "studies"), ("investigate", "examine", "study"),
-    ("because", "since"), ("about", "roughly", "around"), ("aims to", "seeks to", "is meant to"), ("fast", "quick"), ("errors", "mistakes"),
-)  # fmt: skip
-
-OPPOSITES = {
-    "high": "low", "higher": "lower", "highest": "lowest", "more": "less", "most": "least", "better": "worse", "best": "worst",
-    "increases": "decreases", "increase": "decrease", "increasing": "decreasing", "improves": "worsens", "improve": "worsen",
-    "improved": "worsened", "improving": "worsening", "reduces": "raises", "reduce": "raise", "reducing": "raising", "reduced": "raised",
-    "outperforms": "falls behind", "outperform": "fall behind", "surpasses": "falls short of", "surpassing": "falling short of",
-    "outperforming": "falling behind", "large": "small", "larger": "smaller", "small": "large", "smaller": "larger", "faster": "slower", "fast": "slow",
-    "strong": "weak", "weak": "strong", "easy": "hard", "difficult": "easy", "efficient": "wasteful", "efficiently": "inefficiently",
-    "effective": "ineffective", "effectively": "ineffectively", "accurate": "inaccurate", "supervised": "unsupervised", "with": "without", "without": "with",
-    "before": "after", "after": "before", "only": "not only", "similar": "different", "different": "identical", "simple": "complex", "complex": "simple",
-    "sufficient": "insufficient", "limited": "unlimited", "short": "long", "long": "short", "global": "local", "local": "global",
-    "enables": "prevents", "enable": "prevent", "enhances": "impairs", "enhance": "impair", "enhancing": "impairing", "consistently": "rarely",
-    "often": "never", "significantly": "hardly", "substantially": "hardly", "first": "last", "positive": "negative", "dense": "sparse",
-    "available": "unavailable", "robust": "fragile", "lack": "have", "lacks": "has", "fail": "succeed", "fails": "succeeds", "real-world": "synthetic",
-    "real": "synthetic", "synthetic": "real", "online": "offline", "explicit": "implicit", "implicit": "explicit", "static": "dynamic", "dynamic": "static",
-    "encoder": "decoder", "decoder": "encoder", "input": "output", "output": "input", "text": "audio", "training": "inference", "precision": "recall",
-    "upsample": "downsample", "upsampling": "downsampling", "forward": "backward", "cheap": "costly", "expensive": "cheap", "rare": "common",
-    "all": "few", "many": "few", "few": "many", "minimal": "large", "coarse": "fine", "single": "multiple", "multiple": "single",
-    "independent": "dependent", "visible": "hidden", "natural": "artificial", "human": "automatic", "two": "three", "three": "four", "four": "six", "five": "eight",
-}  # fmt: skip
-
-STRONGER = (
-    (r"\bmay\b", "does"), (r"\bmight\b", "will"), (r"\bcan\b", "always"), (r"\bcould\b", "does"), (r"\bpotentially\b", "certainly"),
-    (r"\bsuggests?\b", "proves"), (r"\bindicates?\b", "proves"), (r"\bsome\b", "all"), (r"\bmany\b", "all"), (r"\bseveral\b", "all"),
-    (r"\bmost\b", "all"), (r"\boften\b", "always"), (r"\btypically\b", "always"), (r"\busually\b", "always"), (r"\bsometimes\b", "always"),
-    (r"\breduc(?:e|es)\b", "eliminates"), (r"\bmitigates?\b", "eliminates"), (r"\balleviates?\b", "removes"), (r"\bcompetitive\b", "superior"), (r"\bcomparable\b", "superior"),
-    (r"\bnearly\b", "fully"), (r"\balmost\b", "completely"), (r"\baims? to\b", "does"), (r"\bseeks? to\b", "manages to"), (r"\bpromising\b", "decisive"),
-    (r"\bimproves? (?:on|over|upon)\b", "is the best of all compared with"), (r"\bstate-of-the-art\b", "perfect"), (r"\bup to\b", "at least"),
-    (r"\bvarious\b", "all"), (r"\bmultiple\b", "all"), (r"\brelated to\b", "the cause of"), (r"\bcorrelates? with\b", "causes"), (r"\bassociated with\b", "caused by"),
-    (r"\bpartially\b", "entirely"), (r"\bin part\b", "entirely"), (r"\bhelps?\b", "suffices to"), (r"\blargely\b", "entirely"), (r"\bin most cases\b", "in every case"),
-)  # fmt: skip
+_OPENERS = re.compile(
+    r"^(?:However|Moreover|Furthermore|Additionally|In addition|Finally|Specifically|Notably|In particular|"
+    r"Consequently|Therefore|Thus|Hence|Besides|Also|Then), "
+)
+_ASIDES = (
+    r"\s*\([^()]{4,}\)",
+    r",\s+(?:which|thereby|thus|including|such as|leading to|resulting in|enabling|allowing|while) [^,]{15,}(?=\.$)",
+)
+_ACTS = re.compile(
+    r"\b(proposes|introduces|shows|demonstrates|achieves|improves|outperforms|reduces|enables|uses|leverages|provides|"
+    r"finds|requires)\b"
+)
+_SIDES = re.compile(
+    r"^(?P<a>[\w -]{3,60}?) (?P<v>outperforms|outperform|surpasses|improves on|improves over|is better than|exceeds|"
+    r"relies on|leads to|replaces|precedes|guides) (?P<b>[\w -]{3,60}?)"
+    r"(?P<rest>[,.;].*|(?: (?:on|in|by|for|with|at|across) .*))$"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,16 +51,13 @@ class Made:
 
     @property
     def is_supported(self) -> bool:
+        """True for an honest one."""
         return not self.wrong
 
 
 def tell(sentence: str, rng: random.Random) -> str:
     """The sentence told by someone else: "we" and "our" replaced, its opening word left out, some words by synonyms."""
-    text = re.sub(
-        r"^(?:However|Moreover|Furthermore|Additionally|In addition|Finally|Specifically|Notably|In particular|Consequently|Therefore|Thus|Hence|Besides|Also|Then), ",
-        "",
-        sentence,
-    )
+    text = _OPENERS.sub("", sentence)
     text = text[:1].upper() + text[1:]
     for pattern, forms in WE:
         text = re.sub(pattern, lambda found, forms=forms: _cased(rng.choice(forms), found), text)
@@ -115,11 +79,7 @@ def reword(text: str, rng: random.Random, share: float = 0.6) -> str:
 
 def shorten(text: str, rng: random.Random) -> str | None:
     """Without a parenthesis, or a trailing "-ing" or "which" clause; None where there is none."""
-    options = [
-        found
-        for pattern in (r"\s*\([^()]{4,}\)", r",\s+(?:which|thereby|thus|including|such as|leading to|resulting in|enabling|allowing|while) [^,]{15,}(?=\.$)")
-        for found in re.finditer(pattern, text)
-    ]  # fmt: skip
+    options = [found for pattern in _ASIDES for found in re.finditer(pattern, text)]
     if not options:
         return None
     found = rng.choice(options)
@@ -158,15 +118,12 @@ def turn_round(text: str, rng: random.Random) -> Made | None:
 
 
 def negate(text: str, rng: random.Random) -> Made | None:
-    """ "not" behind an auxiliary, or "does not" before a verb in the present tense."""
+    """A "not" behind an auxiliary, or "does not" before a verb in the present tense."""
     found = list(re.finditer(r"\b(is|are|was|were|can|could|has|have|will|should)\b(?! not)", text))
     if found:
         at = rng.choice(found)
         return _replaced(text, at.end(), at.end(), " not" if rng.random() < 0.7 else " hardly", "negation")
-    at_verb = re.search(
-        r"\b(proposes|introduces|shows|demonstrates|achieves|improves|outperforms|reduces|enables|uses|leverages|provides|finds|requires)\b",
-        text,
-    )
+    at_verb = _ACTS.search(text)
     if at_verb is None:
         return None
     stem = re.sub(r"(?<=es)s$|s$", "", at_verb.group())
@@ -194,10 +151,9 @@ def swap_name(text: str, rng: random.Random, others: Sequence[str]) -> Made | No
     return _replaced(text, at.start(), at.end(), rng.choice(pool), "name") if pool else None
 
 
-def exchange(text: str, rng: random.Random) -> Made | None:
+def exchange(text: str, _rng: random.Random) -> Made | None:
     """The two sides of a comparison exchanged: "A outperforms B" as "B outperforms A"."""
-    pattern = r"^(?P<a>[\w -]{3,60}?) (?P<v>outperforms|outperform|surpasses|improves on|improves over|is better than|exceeds|relies on|leads to|replaces|precedes|guides) (?P<b>[\w -]{3,60}?)(?P<rest>[,.;].*|(?: (?:on|in|by|for|with|at|across) .*))$"
-    at = re.match(pattern, text)
+    at = _SIDES.match(text)
     if at is None:
         return None
     a, b = at["a"], at["b"]

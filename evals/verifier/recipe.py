@@ -16,10 +16,6 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-from sklearn.feature_extraction.text import TfidfVectorizer
-
-from cnaps_rag.passages import split_sentences
-from cnaps_rag.verifier.windows import select_window
 from planted import (
     NAME,
     NUMBER,
@@ -35,6 +31,10 @@ from planted import (
     tell,
     turn_round,
 )
+from sklearn.feature_extraction.text import TfidfVectorizer
+
+from cnaps_rag.passages import split_sentences
+from cnaps_rag.verifier.windows import select_window
 
 ROOT = Path(__file__).parents[2]
 SHARED = ROOT.parent / "shared"
@@ -99,6 +99,9 @@ def public_pairs(sets: Sequence[str] = tuple(LICENCE_BY_SET)) -> Iterator[Pair]:
             yield Pair(select_window(evidence, claim), claim, label, name, () if label else None, contradicts)
 
 
+Planter = Callable[[str, random.Random], Made | None]
+
+
 @dataclass(frozen=True, slots=True)
 class Abstract:
     """An arXiv entry and its sentences."""
@@ -134,50 +137,62 @@ def planted_pairs(n_abstracts: int, seed: int, without: frozenset[str] = frozens
     ]
     chosen = rng.sample(pool, n_abstracts)
     for at, abstract in enumerate(chosen):
-        other = chosen[at - 1]
-        numbers = [found.group() for text in abstract.sentences for found in NUMBER.finditer(text)]
-        names = [found.group() for one in (abstract, other) for text in one.sentences for found in NAME.finditer(text)]
-        planters: list[Callable[[str, random.Random], Made | None]] = [
-            lambda text, rng, numbers=numbers: change_number(text, rng, numbers),
-            lambda text, rng, names=names: swap_name(text, rng, names),
-            turn_round, negate, strengthen, exchange,
-        ]  # fmt: skip
-        if rng.random() < 0.5:  # one nearly always can be grafted: it would crowd the others out
-            planters.append(lambda text, rng, other=other: graft(text, rng.choice(other.sentences), rng))
-        rows = rng.sample(range(len(abstract.sentences)), min(4, len(abstract.sentences)))
-        for nth, row in enumerate(rows):
-            told = reword(tell(abstract.sentences[row], rng), rng)
-            if len(told.split()) < 6 or told.endswith("?"):
-                continue
-            told = (shorten(told, rng) or told) if rng.random() < 0.5 else told
-            window = abstract.window(_around(row, rng), rng)
-            if nth % 2 == 0:
-                yield Pair(window, told, 1, "planted:honest", ())
-            made = _first(rng.sample(planters, len(planters)), told, rng)
-            if made is not None:
-                contradicts = True if made.kind in ("opposite", "negation", "exchanged") else None
-                yield Pair(window, made.text, 0, f"planted:{made.kind}", made.wrong, contradicts)
-            if nth == 0:
-                elsewhere = [r for r in range(len(abstract.sentences)) if abs(r - row) > 1]
-                if elsewhere:
-                    yield Pair(
-                        abstract.window(_around(rng.choice(elsewhere), rng, keep_off=row), rng),
-                        told,
-                        0,
-                        "planted:elsewhere",
-                    )
-            if nth == 1:
-                second = reword(tell(abstract.sentences[rows[0]], rng), rng).rstrip(".")
-                joined = f"{second}, and {told[0].lower()}{told[1:]}"
-                yield Pair(abstract.window([row, rows[0]], rng), joined, 1, "planted:joined", ())
-                wrong = ((len(second) + 6, len(joined)),)
-                if abs(row - rows[0]) > 1:
-                    yield Pair(abstract.window([rows[0]], rng), joined, 0, "planted:half", wrong)
+        yield from _planted_in(abstract, chosen[at - 1], rng)
 
 
-def _first(
-    planters: Sequence[Callable[[str, random.Random], Made | None]], text: str, rng: random.Random
-) -> Made | None:
+def _planted_in(abstract: Abstract, other: Abstract, rng: random.Random) -> Iterator[Pair]:
+    planters = _planters(abstract, other, rng)
+    rows = rng.sample(range(len(abstract.sentences)), min(4, len(abstract.sentences)))
+    for nth, row in enumerate(rows):
+        told = reword(tell(abstract.sentences[row], rng), rng)
+        if len(told.split()) < 6 or told.endswith("?"):
+            continue
+        told = (shorten(told, rng) or told) if rng.random() < 0.5 else told
+        window = abstract.window(_around(row, rng), rng)
+        if nth % 2 == 0:
+            yield Pair(window, told, 1, "planted:honest", ())
+        made = _first(rng.sample(planters, len(planters)), told, rng)
+        if made is not None:
+            contradicts = True if made.kind in ("opposite", "negation", "exchanged") else None
+            yield Pair(window, made.text, 0, f"planted:{made.kind}", made.wrong, contradicts)
+        if nth == 0:
+            yield from _told_elsewhere(abstract, row, told, rng)
+        if nth == 1:
+            yield from _told_together(abstract, (rows[0], row), told, rng)
+
+
+def _planters(abstract: Abstract, other: Abstract, rng: random.Random) -> list[Planter]:
+    numbers = [found.group() for text in abstract.sentences for found in NUMBER.finditer(text)]
+    names = [found.group() for one in (abstract, other) for text in one.sentences for found in NAME.finditer(text)]
+    planters: list[Planter] = [
+        lambda text, rng: change_number(text, rng, numbers),
+        lambda text, rng: swap_name(text, rng, names),
+        turn_round, negate, strengthen, exchange,
+    ]  # fmt: skip
+    if rng.random() < 0.5:  # one nearly always can be grafted: it would crowd the others out
+        planters.append(lambda text, rng: graft(text, rng.choice(other.sentences), rng))
+    return planters
+
+
+def _told_elsewhere(abstract: Abstract, row: int, told: str, rng: random.Random) -> Iterator[Pair]:
+    """A sentence over another place of its abstract."""
+    elsewhere = [other for other in range(len(abstract.sentences)) if abs(other - row) > 1]
+    if elsewhere:
+        rows = _around(rng.choice(elsewhere), rng, keep_off=row)
+        yield Pair(abstract.window(rows, rng), told, 0, "planted:elsewhere")
+
+
+def _told_together(abstract: Abstract, rows: tuple[int, int], told: str, rng: random.Random) -> Iterator[Pair]:
+    """Two sentences told as one, over both places and over one of them."""
+    first, row = rows
+    second = reword(tell(abstract.sentences[first], rng), rng).rstrip(".")
+    joined = f"{second}, and {told[0].lower()}{told[1:]}"
+    yield Pair(abstract.window([row, first], rng), joined, 1, "planted:joined", ())
+    if abs(row - first) > 1:
+        yield Pair(abstract.window([first], rng), joined, 0, "planted:half", ((len(second) + 6, len(joined)),))
+
+
+def _first(planters: Sequence[Planter], text: str, rng: random.Random) -> Made | None:
     return next((made for planter in planters if (made := planter(text, rng)) is not None), None)
 
 
@@ -206,6 +221,7 @@ class Written:
 
     @property
     def is_supported(self) -> bool:
+        """True where the sentences entail it."""
         return self.kind in SUPPORTED_KINDS
 
 
