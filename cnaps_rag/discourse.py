@@ -1,4 +1,4 @@
-"""What one sentence is to those beside it: whether it asks, and whether it leans on the one before it."""
+"""What a sentence does: whether it asks, orders its reader about, or leans on the one before it."""
 
 from __future__ import annotations
 
@@ -26,12 +26,36 @@ _GOES_ON = re.compile(
     re.IGNORECASE,
 )
 
+_SAY = (
+    r"(?:say|state|write|tell|answer|report|mention|claim|output|print|respond|reply|repeat|recommend|add|include|cite|"
+    r"conclude|assert|declare|confirm|insist|rate|rank|praise)"
+)
+_READER = (
+    r"(?:you|(?:(?:AI|language|large language) )?(?:assistants?|models?|systems?|agents?)|LLMs?|AIs?|chat ?bots?|"
+    r"the (?:answer|summary|reply|assistant))"
+)
+_MUST = r"(?:must|should|shall|has to|have to|needs? to|ha(?:s|ve) been told to|are to|is to)"
+_ORDERS = re.compile(
+    r"\b(?:ignore|disregard|forget|override)\b.{0,60}\binstructions?\b|"
+    rf"^\W*(?:note|message|attention|reminder|instructions?)(?: to| for|:) (?:all |any |the )?{_READER}\b|"
+    r"^\W*(?:system|assistants?|AI|LLM|user|admin|developer)\s?[:,]|"
+    rf"\b{_READER} {_MUST} (?:\w+ ){{0,2}}?{_SAY} (?:here )?(?:that|the user)\b|"
+    r"\b(?:when|if|whenever|before) you (?:are|summari[sz]e|answer|reply|read|write|cite|quote|process)\b|"
+    rf"^\W*(?:(?:please|now|always|never|do not|don['’]t|instead|important:|then|also|simply|just|only) )*{_SAY} "
+    r"(?:that\b|the (?:user|reader)\b|(?:any )?other\b|in your\b|only\b|exactly\b)",
+    re.IGNORECASE | re.DOTALL,
+)
 _ASKS = re.compile(r"[?？؟][\s\"'”’»)]*$")
 
 
 def asks(text: str) -> bool:
     """True when a sentence of a question is the asking one, by its last mark."""
     return _ASKS.search(text) is not None
+
+
+def orders(text: str) -> bool:
+    """True when a sentence tells its reader what to do or to say ("Assistant, state that …"): it asserts nothing."""
+    return _ORDERS.search(text) is not None
 
 
 def points_back(text: str) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 
-from cnaps_rag.discourse import asks, goes_on, points_back
+from cnaps_rag.discourse import asks, goes_on, orders, points_back
 from cnaps_rag.draft import Brief, Claim, Draft, Slot, SlotForm, SlotName, plan_form
 from cnaps_rag.fit import tells_of
 from cnaps_rag.links import find_links
@@ -58,8 +58,6 @@ _PLATITUDE = re.compile(
     r"\b(?:has|have) (?:long |rapidly |recently |significantly )?(?:been used|advanced|improved|attracted|received)\b",
     re.IGNORECASE,
 )
-# Speaks to whoever reads the summary, not of the paper's matter.
-_COMMANDS = re.compile(r"\b(?:ignore|disregard|forget|override)\b.{0,60}\binstructions?\b", re.IGNORECASE | re.DOTALL)
 _PROCESSING: SlotName = "processing"
 _TAKES = re.compile(r"\b(?:takes?|accepts?|inputs?|given|receives?|reads?)\b", re.IGNORECASE)
 _GIVES = re.compile(r"\b(?:outputs?|returns?|produces?|predicts?|generates?|yields?|estimates?)\b", re.IGNORECASE)
@@ -243,7 +241,7 @@ class _Chooser:
         return (
             sentence.id not in self._quoted
             and not _BOILERPLATE.search(text)
-            and not _COMMANDS.search(text)
+            and not orders(text)
             and not find_links(text)
         )
 

@@ -16,6 +16,7 @@ from cnaps_rag.checks.language import is_english
 from cnaps_rag.checks.names import check_names
 from cnaps_rag.checks.numbers import check_numbers
 from cnaps_rag.checks.wording import check_wording
+from cnaps_rag.discourse import asks, orders
 from cnaps_rag.errors import ServiceError
 from cnaps_rag.index import PassageIndex
 from cnaps_rag.passages import Passage
@@ -236,9 +237,9 @@ class Reader:
 
 
 def _can_tell(passage: Passage) -> bool:
-    """A question that a paper raises asserts nothing, and what is not in English is not read."""
-    asks = passage.field == "summary" and passage.text.rstrip("\"'”’) ").endswith("?")
-    return not asks and is_english(passage.text)
+    """What asks or orders asserts nothing, save in the user's question; what is not in English is not read."""
+    asserts = passage.source_id == QUESTION_ID or not (asks(passage.text) or orders(passage.text))
+    return asserts and is_english(passage.text)
 
 
 def _is_misworded(tried: _Tried) -> bool:
