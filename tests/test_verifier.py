@@ -177,9 +177,9 @@ def test_shipped_verifier_is_loaded_fast_without_torch_and_opens_no_connection()
         socket.socket.connect = socket.getaddrinfo = refuse
         import onnxruntime, tokenizers  # their import is not what is timed
         from cnaps_rag.verifier import ClaimVerifier
-        start = time.monotonic()
+        start = time.process_time()  # and not the clock's, which counts what else the machine does
         ClaimVerifier().score([("The lamp is red.", "The lamp is blue.")])
-        assert time.monotonic() - start < 3, time.monotonic() - start  # 0.1 s where the machine has nothing else to do
+        assert time.process_time() - start < 1, time.process_time() - start
         print(sorted({"torch", "transformers", "sentence_transformers", "faiss"} & set(sys.modules)))
     """)
     assert printed.strip() == "[]"
