@@ -16,8 +16,11 @@ from cnaps_rag.request import AnswerRequest
 from cnaps_rag.sources import QUESTION_ID, FieldName, SourceId
 from cnaps_rag.words import content_stems
 
-N_NEAREST = 3
-"""Passages of a source that windows are built around."""
+N_SINGLES = 2
+"""Passages that a claim is held against one by one, beside those that it cites."""
+
+N_JOINED_SOURCES = 2
+"""Sources of which two and three passages are read together, where it is not known of which the claim speaks."""
 
 _WEIGHT_OF_WORDS = 0.5  # of shared words beside cosine, in ranking passages; names and numbers are words
 
@@ -114,44 +117,34 @@ def _share(stems: Collection[str], text: str) -> float:
     return len(set(stems) & set(content_stems(text))) / len(stems) if stems else 0.0
 
 
-def windows_around(ranked: Sequence[tuple[float, Passage]], first: Sequence[Passage], limit: int) -> tuple[Window, ...]:
-    """Windows to hold a claim against: what it cites, then near passages, alone, with a neighbour and two together.
+def windows_in_rounds(ranked: Sequence[Passage], cited: Sequence[Passage]) -> tuple[tuple[Window, ...], ...]:
+    """Windows to hold a claim against, the smallest first: single passages, then two together, then three.
+
+    What is cited comes before what is near. Two and three are of one source: each source's best passage with those of
+    it that come next. So the first window that supports a claim is also a smallest one.
 
     Args:
         ranked: passages that may be used, nearest first.
-        first: passages that the claim cites.
-        limit: most windows.
+        cited: passages that the claim cites; they may be used too.
     """
-    allowed = {passage.id: passage for _, passage in ranked}
-    windows: list[tuple[Passage, ...]] = [(passage,) for passage in first]
-    if len(first) > 1 and len({passage.source_id for passage in first}) == 1:
-        windows.append(tuple(first))
-    near = [passage for _, passage in ranked[:N_NEAREST]]
-    windows += [(passage,) for passage in near]
-    for passage in [*first, *near][:2]:
-        windows += _with_neighbours(passage, allowed)
-    windows += [(one, other) for one in near[:2] for other in near[1:] if _can_join(one, other)]
-    if len(near) > 2 and _can_join(near[0], near[1]) and _can_join(near[1], near[2]):
-        windows.append(tuple(near))
-    ordered = (tuple(sorted(window, key=_place)) for window in windows)
-    return tuple(Window(window) for window in dict.fromkeys(ordered))[:limit]
+    ordered = list(dict.fromkeys((*cited, *ranked)))
+    singles = [(passage,) for passage in ordered[: max(len(cited), N_SINGLES)]]
+    pairs: list[tuple[Passage, ...]] = []
+    threes: list[tuple[Passage, ...]] = []
+    for source_id in list(dict.fromkeys(passage.source_id for (passage,) in singles))[:N_JOINED_SOURCES]:
+        together = [passage for passage in ordered if passage.source_id == source_id and not is_entry(passage)]
+        pairs += [(together[0], other) for other in together[1:3]]
+        threes += [tuple(together[:3])] if len(together) > 2 else []
+    if len(cited) > 3 and len({passage.source_id for passage in cited}) == 1:
+        threes.append(tuple(cited))
+    rounds = (singles, pairs, threes)
+    return tuple(
+        tuple(Window(tuple(sorted(passages, key=_number))) for passages in dict.fromkeys(windows)) for windows in rounds
+    )
 
 
-def _with_neighbours(passage: Passage, allowed: dict[PassageId, Passage]) -> list[tuple[Passage, ...]]:
-    source_id, number = _place(passage)
-    neighbours = [allowed.get(PassageId(f"{source_id}.{number + step}")) for step in (-1, 1)]
-    return [(passage, other) for other in neighbours if other is not None and _can_join(passage, other)]
-
-
-def _can_join(one: Passage, other: Passage) -> bool:
-    """Only sentences of one source are read together; a title joins none, since it would vouch for what they say."""
-    same = one.source_id == other.source_id and one.id != other.id
-    return same and not is_entry(one) and not is_entry(other)
-
-
-def _place(passage: Passage) -> tuple[str, int]:
-    source_id, _, number = passage.id.rpartition(".")
-    return source_id, int(number)
+def _number(passage: Passage) -> int:
+    return int(passage.id.rpartition(".")[2])
 
 
 def cite_field(request: AnswerRequest, source_id: SourceId, field: FieldName) -> Citation:
