@@ -1,7 +1,7 @@
 """Fits what turns the verifier's logits into probabilities, and writes it beside the network.
 
 Usage: ``python evals/verifier/calibrate.py [--threshold T] [--write]``. Platt scaling (Platt 1999) on the written
-claims that training left out, half of them supported. Prints how far the probabilities are from the truth, crosswise:
+claims that training left out. Prints how far the probabilities are from the truth, crosswise:
 fitted on one half of the pairs, measured on the other. The threshold is chosen on the whole validator
 (``python evals/claims/run.py --half choose --curve``) and only written here.
 """
@@ -28,7 +28,7 @@ Floats = NDArray[np.float64]
 
 def fit(logits: Floats, labels: Floats) -> tuple[float, float]:
     """Slope and intercept of the calibrated logit."""
-    found = LogisticRegression(C=1e6, class_weight="balanced").fit(logits[:, None], labels)
+    found = LogisticRegression(C=1e6).fit(logits[:, None], labels)
     return float(found.coef_[0, 0]), float(found.intercept_[0])
 
 

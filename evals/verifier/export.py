@@ -144,7 +144,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--checkpoint", type=Path, help="folder with model.pt")
     parser.add_argument("--precision", choices=get_args(Precision), default="int8")
-    parser.add_argument("--bits", type=int, choices=sorted(LIMIT_INT8), default=8, help="bits of an int8 weight")
+    parser.add_argument("--bits", type=int, choices=sorted(LIMIT_INT8), default=7, help="bits of an int8 weight")
     parser.add_argument("--folder", type=Path, default=SHIPPED, help="where to write (default: where it is shipped)")
     arguments = parser.parse_args()
     network = load_checkpoint(arguments.checkpoint)

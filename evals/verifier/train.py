@@ -2,8 +2,8 @@
 
 Run: ``python evals/verifier/train.py --out DIR`` (needs the dev extra and ../shared). On two cores with bf16 about an
 hour and a half, on a GPU minutes. Stage 1 reads three quarters of the public sets and planted faults (its rate of
-learning is still high then), stage 2 reads the written claims twice with a part of stage 1 among them. After each part
-of a stage the dev sets are measured; the curve is written to DIR/curve.jsonl.
+learning is still high then), stage 2 reads the written claims twice with a part of stage 1 among them, stage 3 once
+more over windows drawn anew. After each part of a stage the dev sets are measured; the curve is written to DIR/curve.jsonl.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ N_WINDOWS = 2  # windows over which each written claim is put
 N_REPLAYED = 8_000  # pairs of stage 1 in each pass of stage 2
 DEV_SHARE = 10  # one in so many abstracts with written claims is for choosing
 
-LEARNING_RATE = (1e-4, 8e-5)  # peak of each stage
+LEARNING_RATE = (1e-4, 8e-5, 6e-5)  # peak of each stage
 WARM_UP = 0.06  # share of the steps
 WEIGHT_DECAY = 0.01
 BATCH_TOKENS = 3_072  # padding included
@@ -216,11 +216,11 @@ def stage_1() -> list[Pair]:
     return [*public_pairs(), *planted_pairs(N_ABSTRACTS, SEED, without=written)]
 
 
-def stage_2(n_replayed: int) -> Iterator[Pair]:
-    """Written claims, and pairs of stage 1 so that nothing is unlearned."""
+def stage_2(n_replayed: int, seed: int) -> Iterator[Pair]:
+    """Written claims over windows drawn by `seed`, and pairs of stage 1 so that nothing is unlearned."""
     claims = [claim for claim in written_claims() if not is_dev(claim.abstract.id)]
-    yield from written_pairs(claims, SEED, N_WINDOWS)
-    yield from random.Random(SEED).sample(stage_1(), n_replayed)
+    yield from written_pairs(claims, seed, N_WINDOWS)
+    yield from random.Random(seed).sample(stage_1(), n_replayed)
 
 
 def is_dev(abstract_id: str) -> bool:
@@ -232,22 +232,25 @@ def is_dev(abstract_id: str) -> bool:
 
 
 def main() -> None:
-    """Both stages, or one of them from a checkpoint."""
+    """All stages, or one of them from a checkpoint."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="folder for model.pt and curve.jsonl")
-    parser.add_argument("--stage", choices=["1", "2", "both"], default="both")
-    parser.add_argument("--resume", type=Path, help="checkpoint to begin with (for --stage 2)")
+    parser.add_argument("--stage", choices=["1", "2", "3", "all"], default="all")
+    parser.add_argument("--resume", type=Path, help="checkpoint to begin with (for --stage 2 or 3)")
     parser.add_argument("--dev-rows", type=int, default=80, help="rows of each dev set measured on the way; 0: none")
     parser.add_argument("--replayed", type=int, default=N_REPLAYED, help="pairs of stage 1 that stage 2 reads again")
     parser.add_argument("--limit", type=int, help="pairs of each stage at most, to try the command out")
     arguments = parser.parse_args()
     trainer = Trainer(arguments.out, arguments.dev_rows, arguments.resume)
-    if arguments.stage in ("1", "both"):
+    if arguments.stage in ("1", "all"):
         pairs = _some(stage_1(), arguments.limit)
         trainer.train("stage 1", pairs, n_epochs=1, peak=LEARNING_RATE[0], n_parts=4, n_parts_read=3)
-    if arguments.stage in ("2", "both"):
-        pairs = _some(list(stage_2(arguments.replayed)), arguments.limit)
+    if arguments.stage in ("2", "all"):
+        pairs = _some(list(stage_2(arguments.replayed, SEED)), arguments.limit)
         trainer.train("stage 2", pairs, n_epochs=2, peak=LEARNING_RATE[1], n_parts=4, n_parts_read=4)
+    if arguments.stage in ("3", "all"):
+        pairs = _some(list(stage_2(arguments.replayed // 2, SEED + 1)), arguments.limit)
+        trainer.train("stage 3", pairs, n_epochs=1, peak=LEARNING_RATE[2], n_parts=1, n_parts_read=1)
 
 
 def _some(pairs: list[Pair], limit: int | None) -> list[Pair]:
