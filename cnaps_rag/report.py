@@ -28,7 +28,7 @@ Layer = Literal[
 Rule = Literal[
     "not_a_statement", "number_missing", "number_changed", "number_of_other", "bound_dropped", "by_or_to",
     "numbers_swapped", "name_missing", "expansion", "negation_added", "negation_dropped",
-    "comparison_turned", "opposite", "hedge_dropped", "borrowed", "other_unnamed",
+    "comparison_turned", "opposite", "hedge_dropped", "both", "borrowed", "other_unnamed",
 ]  # fmt: skip
 """The deterministic rules by which a claim can fail; evals/claims/run.py prints what each of them changes."""
 

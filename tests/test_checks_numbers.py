@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cnaps_rag.checks.numbers import check_numbers, find_numbers
+from cnaps_rag.checks.numbers import check_numbers, find_numbers, in_form_of
 
 AGREEING = [
     ("98.91% of the images", "98.91% of ImageNet images"),
@@ -133,3 +133,23 @@ def test_separators_do_not_matter(value: int) -> None:
     assert check_numbers(f"{value} images", f"{value:,} images") == ()
     assert check_numbers(f"{value:,} images", f"{value} images") == ()
     assert check_numbers(f"{value + 1} images", f"{value:,} images") != ()
+
+
+FORMS = [
+    (
+        "fraction as percent",
+        "98.91% of images are found.",
+        "0.9891 of images are found.",
+        "98.91% of images are found.",
+    ),
+    ("word as digit", "It has 4 views.", "It has four views.", "It has 4 views."),
+    ("separator", "There are 57,648 images.", "There are 57648 images.", "There are 57,648 images."),
+    ("another number stays", "There are 57,648 images.", "There are 57,000 images.", "There are 57,000 images."),
+    ("a bound stays", "There are 57,648 images.", "There are over 57,000 images.", "There are over 57,000 images."),
+    ("equal form stays", "It is 4x larger.", "It is 4x larger.", "It is 4x larger."),
+]
+
+
+@pytest.mark.parametrize(("what", "evidence", "claim", "expected"), FORMS, ids=[row[0] for row in FORMS])
+def test_numbers_in_the_form_of_the_evidence(what: str, evidence: str, claim: str, expected: str) -> None:
+    assert in_form_of(evidence, claim) == expected

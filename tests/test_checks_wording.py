@@ -34,8 +34,10 @@ STRONGER = [
         "It enables researchers to derive value.",
         "It could enable researchers to derive value.",
     ),
+    ("both of what is one", "It reads both low and high resolution.", "It reads low resolution."),
 ]
 FAIR = [
+    ("both as the evidence has them", "It reads both low and high resolution.", "It takes high or low resolution."),
     ("another softener", "Editing knowledge is almost impossible.", "Editing knowledge is nearly impossible."),
     ("same hedge", "It may reduce noise.", "It may reduce noise."),
     ("another hedge", "It could reduce noise.", "It may reduce noise."),

@@ -117,7 +117,7 @@ FAULTS = [
         "not_found",
         "wording",
     ),
-    ("002", "better made best", "It is the best test-time augmentation method of all.", P1, "not_found", "wording"),
+    ("002", "better made best", "It is the best test-time augmentation method of all.", P1, "not_found", "verifier"),
     # Attribution
     (
         "001",
@@ -287,14 +287,6 @@ SUPPORTED = [
         "sources do not say.",
         None,
         "*",
-    ),
-    (
-        "002",
-        "percent as a fraction",
-        "Proper framing of the input image can lead to the correct classification of a share of "
-        "0.9891 of ImageNet images.",
-        P1,
-        "verifier",
     ),
 ]
 

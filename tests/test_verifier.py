@@ -148,7 +148,7 @@ SUPPORTED_OR_NOT = [
         "Our method outperforms MEMO on ImageNet.", "The method does not outperform MEMO.", False, id="negation"
     ),
     pytest.param(
-        "Our method outperforms MEMO on ImageNet.", "MEMO outperforms the method on ImageNet.", False, id="turned round"
+        "The method reduces noise in photographs.", "It removes all noise from any photograph.", False, id="overclaim"
     ),
 ]
 

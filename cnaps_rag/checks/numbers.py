@@ -242,6 +242,21 @@ def check_numbers(claim: str, evidence: str, *, entry: str = "") -> tuple[Fault,
     return tuple(faults) or _swapped(claim, wanted, evidence, given)
 
 
+def in_form_of(evidence: str, claim: str) -> str:
+    """`claim` with its numbers written as `evidence` writes equal ones: "0.9891" as "98.91%", "four" as "4"."""
+    given = find_numbers(evidence, in_names=True)
+    for number in reversed(find_numbers(claim)):
+        equal = [other.text for other in given if other.bound == number.bound and _is_equal(number, other)]
+        if equal and number.text not in equal:
+            claim = claim[: number.start] + equal[0] + claim[number.end :]
+    return claim
+
+
+def _is_equal(number: Number, other: Number) -> bool:
+    ours, theirs = _comparable(number, other)
+    return ours is not None and ours == theirs
+
+
 def _fault_of(number: Number, wanted: Sequence[Number], given: Sequence[Number], evidence: str) -> Fault | None:
     equal = [other for other in given if _agree(number, other)]
     if equal:

@@ -52,6 +52,8 @@ _CAREFUL = re.compile(
     re.IGNORECASE,
 )
 
+_BOTH = re.compile(r"\bboth ([\w-]+) and ([\w-]+)(?:[ -]([\w-]+))?", re.IGNORECASE)
+
 _OPPOSITES = """increase decrease|raise lower|higher lower|more less|more fewer|before after|strengthen weaken|
 enhance weaken|enhance suppress|better worse|cheap expensive|cheaply expensive|inexpensive expensive|large small|
 many few|strong weak|
@@ -102,7 +104,7 @@ def check_wording(claim: str, passages: Sequence[str]) -> tuple[Fault, ...]:
         faults = [*_negations(claim, evidence), *_comparisons(claim, evidence), *_opposites(claim, evidence)]
         if faults:
             return tuple(faults)
-    return tuple(_hedges(claim, nearest))
+    return (*_hedges(claim, nearest), *_both(claim, whole))
 
 
 @lru_cache(maxsize=4_096)
@@ -194,6 +196,21 @@ def _hedges(claim: str, evidence: str) -> Iterator[Fault]:
     for scope in (guessed + hedged)[:1]:
         reason = f'the claim leaves out the "{scope.cue}" of the evidence.'
         yield Fault(layer="wording", rule="hedge_dropped", verdict="not_found", reason=reason)
+
+
+def _both(claim: str, evidence: str) -> Iterator[Fault]:
+    """Each word of "both low and high resolution" has to stand in the evidence, near "resolution" where that does."""
+    stems = _plain_stems(evidence)
+    for match in _BOTH.finditer(claim):
+        noun = next(iter(content_stems(match[3] or "")), "")
+        for word in match.groups()[:2]:
+            own = content_stems(word)
+            is_held = set(own) <= stems
+            if is_held and (noun not in stems or any(noun in _beside(evidence, stem_) for stem_ in own)):
+                continue
+            reason = f'the evidence does not say "{word}" of "{match.group()}".'
+            yield Fault(layer="wording", rule="both", verdict="not_found", reason=reason)
+            break
 
 
 def _contradicted(rule: Rule, reason: str) -> Fault:

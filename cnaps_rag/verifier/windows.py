@@ -37,7 +37,7 @@ def select_window(evidence: str, claim: str, limit_words: int = LIMIT_WORDS) -> 
 
 
 def _ranked(stems: Sequence[frozenset[str]], wanted: frozenset[str]) -> list[int]:
-    """Rows of sentences, most useful first."""
+    """Rows of sentences, most useful first, without those that hold no word of the claim nor stand beside one."""
     counts = Counter(stem for row in stems for stem in row)
     weight = {stem: math.log(1 + len(stems) / counts[stem]) for stem in wanted if stem in counts}
     own = [{stem: weight[stem] for stem in row & wanted} for row in stems]
@@ -46,6 +46,8 @@ def _ranked(stems: Sequence[frozenset[str]], wanted: frozenset[str]) -> list[int
     ranked: list[int] = []
     while left:
         best = max(left, key=lambda row: (_gain(own, row, needed), -row))
+        if ranked and not _gain(own, best, needed):
+            break  # the rest would be noise
         left.remove(best)
         ranked.append(best)
         for stem in own[best]:
