@@ -33,6 +33,7 @@ benchmarks: $(VENV)/.installed-dev
 	$(BIN)/python evals/benchmarks/overhead.py --quick
 	$(BIN)/python evals/benchmarks/answers.py --quick --drafter extractive
 	$(BIN)/python evals/benchmarks/verifier.py --quick
+	$(BIN)/python evals/benchmarks/mutations.py --quick
 
 # The browser tests drive Debian's Chromium; where it can neither be found nor installed, they skip and say so.
 browser:
