@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from cnaps_rag.checks.faults import Fault, Rule
+from cnaps_rag.checks.faults import Fault
 from cnaps_rag.checks.names import find_names, spelling_keys
+from cnaps_rag.report import Rule
 from cnaps_rag.words import content_stems, split_words, stem
 
 _CLAUSE_END = re.compile(r"[,;:.!?()]\s|[;:()]|\b(?:but|while|whereas|although|though|however|which|who)\b")

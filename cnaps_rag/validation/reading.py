@@ -48,7 +48,8 @@ _LEAST_BORROWED = 3  # content words that a part of a claim must hold to tell wh
 _FRAME_STEMS = frozenset(
     content_stems(
         "paper study work article authors propose present introduce describe method approach show find argue report "
-        "investigate deal address title titled examine explore discuss consider concern deals about called supplied input output"
+        "investigate deal address title titled examine explore discuss consider concern deals about called supplied "
+        "input output"
     )
 )
 

@@ -3,7 +3,7 @@
 Run: ``python evals/verifier/train.py --out DIR`` (needs the dev extra and ../shared). On two cores with bf16 about an
 hour and a half, on a GPU minutes. Stage 1 reads three quarters of the public sets and planted faults (its rate of
 learning is still high then), stage 2 reads the written claims twice with a part of stage 1 among them, stage 3 once
-more over windows drawn anew. After each part of a stage the dev sets are measured; the curve is written to DIR/curve.jsonl.
+more over windows drawn anew. After each part of a stage the dev sets are measured; DIR/curve.jsonl is the curve.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from cnaps_rag.checks.attribution import find_mentions
 from cnaps_rag.checks.quotes import find_quotations, is_long
@@ -104,7 +104,7 @@ def voice_edits(specimen: Specimen, request: AnswerRequest) -> Iterator[Edit]:
 
 _WORDS = {"two": "2", "three": "3", "four": "4", "five": "5", "six": "6", "seven": "7", "eight": "8", "nine": "9"}
 _WORD_BY_DIGIT = {digit: word for word, digit in _WORDS.items()}
-_FORMS = (
+_FORMS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...] = (
     (re.compile(r"(?<![\w.,])\d{1,3}(?:,\d{3})+(?![\d,]|\.\d)"), lambda m: m.group().replace(",", "")),
     (re.compile(r"(?<![\w.,-])\d{5,}(?![\w,.-])"), lambda m: f"{int(m.group()):,}"),
     (re.compile(r"(?<=\d)x(?![\w])"), lambda _: "×"),
