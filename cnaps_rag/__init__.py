@@ -9,7 +9,7 @@ Read the modules in this order; each imports only earlier ones:
 - `request`: text or JSON → `AnswerRequest`, and back
 - `sentences`: any text → its sentences as exact offsets
 - `words`: words of a text with offsets and stems
-- `discourse`: sentences that lean on the one before them
+- `discourse`: what a sentence does: asks, orders, leans on the one before it
 - `passages`: sentences of the sources, each with an id
 - `model_files`: files of encoders and verifiers on this disk
 - `encoder`: texts → unit vectors

@@ -30,7 +30,7 @@ Rule = Literal[
     "numbers_swapped", "name_missing", "expansion", "negation_added", "negation_dropped",
     "comparison_turned", "opposite", "hedge_dropped", "both", "borrowed", "other_unnamed",
 ]  # fmt: skip
-"""The deterministic rules by which a claim can fail; evals/claims/run.py prints what each of them changes."""
+"""The deterministic rules by which a claim can fail; evals/benchmarks/verifier.py prints what each of them changes."""
 
 SlotState = Literal["answered", "not_told", "none_passed", "ended"]
 """``not_told``: the absence check over all passages passed; ``none_passed``: no statement passed the checks;

@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from processes import run_python
 
 from cnaps_rag.encoder import CachedEncoder, SentenceTransformersEncoder, ShippedEncoder, Vectors, load_encoder
 from cnaps_rag.encoder.shipped import BATCH_LIMIT_TOKENS, SHA256, split_batches
@@ -38,20 +39,6 @@ TEXTS = ["A question about blur?", "", "超解像とは何ですか", "word " * 
 def sentences(path: Path) -> list[str]:
     passages = split_passages(AnswerRequest.from_prompt(path.read_text(encoding="utf-8")))
     return [passage.text for passage in passages.all]
-
-
-def run_python(code: str, **environment: str) -> str:
-    """Standard output of a fresh process, which must end well."""
-    ended = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code)],
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert ended.returncode == 0, ended.stderr
-    return ended.stdout
 
 
 class CountingEncoder:

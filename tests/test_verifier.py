@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
-import textwrap
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,6 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from processes import run_python
 
 import cnaps_rag as cr
 from cnaps_rag.errors import ServiceError
@@ -43,20 +41,6 @@ PAIRS = [
 @pytest.fixture(scope="module")
 def verifier() -> ClaimVerifier:
     return ClaimVerifier()
-
-
-def run_python(code: str, **environment: str) -> str:
-    """Standard output of a fresh process, which must end well."""
-    ended = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code)],
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert ended.returncode == 0, ended.stderr
-    return ended.stdout
 
 
 class CountingReader:

@@ -15,12 +15,11 @@ from cnaps_rag.fit import assess_fit
 from cnaps_rag.index import PassageIndex
 from cnaps_rag.llm import LLM, Reply, Usage
 from cnaps_rag.pipeline.calls import LLMCall, ask
-from cnaps_rag.pipeline.repair import JudgedClaim, JudgedSlot, Repaired, draft_ledger, judge_slots, repair
+from cnaps_rag.pipeline.repair import JudgedSlot, Repaired, draft_ledger, judge_slots, repair
 from cnaps_rag.pipeline.sections import SlotKey, SlotSources, build_sections
 from cnaps_rag.prompt import Prompt, build_prompt
 from cnaps_rag.render.phrases import LEFT_OUT, LLM_FAILED, not_told
 from cnaps_rag.render.shown import shown_title
-from cnaps_rag.report import ClaimFinding
 from cnaps_rag.request import AnswerRequest
 from cnaps_rag.settings import Settings
 from cnaps_rag.validation import judge_draft, load_index, load_judge, make_answer
@@ -170,23 +169,10 @@ class Answerer:
             raise UntraceableError(
                 f"{len(rejected)} drafted claims did not pass; the first: {rejected[0].claim.text!r}: "
                 f"{rejected[0].judgement.reason}",
-                findings=tuple(_finding(claim) for claim in rejected),
+                findings=tuple(
+                    claim.judgement.finding(claim.claim.text, 0, len(claim.claim.text)) for claim in rejected
+                ),
             )
-
-
-def _finding(rejected: JudgedClaim) -> ClaimFinding:
-    text, judged = rejected.claim.text, rejected.judgement
-    return ClaimFinding(
-        text=text,
-        start=0,
-        end=len(text),
-        verdict=judged.verdict,
-        layer=judged.layer,
-        score=judged.score,
-        reason=judged.reason,
-        evidence=judged.evidence,
-        rule=judged.rule,
-    )
 
 
 def _silent(_: str) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from cnaps_rag.checks.faults import Fault
 from cnaps_rag.passages import PassageId
-from cnaps_rag.report import Citation, Layer, Rule, Verdict
+from cnaps_rag.report import Citation, ClaimFinding, Layer, Rule, Verdict
 from cnaps_rag.sources import SourceId
 
 
@@ -41,6 +41,20 @@ class Judgement:
     reason: str
     evidence: tuple[Citation, ...]
     rule: Rule | None = None
+
+    def finding(self, text: str, start: int, end: int) -> ClaimFinding:
+        """The judgement as a finding on ``text``, which stands at ``[start:end]`` of what was checked."""
+        return ClaimFinding(
+            text=text,
+            start=start,
+            end=end,
+            verdict=self.verdict,
+            layer=self.layer,
+            score=self.score,
+            reason=self.reason,
+            evidence=self.evidence,
+            rule=self.rule,
+        )
 
 
 def accepted(layer: Layer, reason: str, evidence: tuple[Citation, ...], *, score: float = 1.0) -> Judgement:

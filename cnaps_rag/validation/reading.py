@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from numpy import float32
 from numpy.typing import NDArray
@@ -286,6 +286,7 @@ class Reader:
         return tuple(source.id for source in self._request.sources)
 
 
+@lru_cache(maxsize=4_096)
 def _can_tell(passage: Passage) -> bool:
     """What asks or orders asserts nothing, save in the user's question; what is not in English is not read."""
     asserts = passage.source_id == QUESTION_ID or not (asks(passage.text) or orders(passage.text))

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from cnaps_rag.checks.links import check_links
 from cnaps_rag.report import ClaimFinding, LinkFinding, Report
 from cnaps_rag.validation.entries import check_entry, finding
-from cnaps_rag.validation.judge import ClaimJudge, ClaimQuery, Judgement
+from cnaps_rag.validation.judge import ClaimJudge, ClaimQuery
 from cnaps_rag.validation.split import split_claims
 from cnaps_rag.validation.statements import TextClaim
 
@@ -50,18 +50,4 @@ def _judge(claims: Sequence[TextClaim], judge: ClaimJudge) -> Iterator[ClaimFind
         if judgement is None:
             yield finding(claim, "unchecked", "form", f"the text makes more than {LIMIT_CLAIMS:,} claims")
         else:
-            yield _finding(claim, judgement)
-
-
-def _finding(claim: TextClaim, judgement: Judgement) -> ClaimFinding:
-    return ClaimFinding(
-        text=claim.text,
-        start=claim.start,
-        end=claim.end,
-        verdict=judgement.verdict,
-        layer=judgement.layer,
-        score=judgement.score,
-        reason=judgement.reason,
-        evidence=judgement.evidence,
-        rule=judgement.rule,
-    )
+            yield judgement.finding(claim.text, claim.start, claim.end)
