@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from functools import cache, cached_property, partial
+from functools import cache, partial
 
 from cnaps_rag.answer import Answer
 from cnaps_rag.draft import Brief, Draft
@@ -13,7 +13,7 @@ from cnaps_rag.errors import ServiceError, UntraceableError
 from cnaps_rag.extractive import ExtractiveDrafter
 from cnaps_rag.fit import assess_fit
 from cnaps_rag.index import PassageIndex
-from cnaps_rag.llm import LLM, Reply, Usage
+from cnaps_rag.llm import LLM, Completes, Reply, Usage
 from cnaps_rag.pipeline.calls import LLMCall, ask
 from cnaps_rag.pipeline.repair import JudgedSlot, Repaired, draft_ledger, judge_slots, repair
 from cnaps_rag.pipeline.sections import SlotKey, SlotSources, build_sections
@@ -46,9 +46,13 @@ class Answerer:
         >>> print(answer.markdown)
     """
 
-    def __init__(self, settings: Settings | None = None, *, verifier: Verifier | None = None) -> None:
+    def __init__(
+        self, settings: Settings | None = None, *, verifier: Verifier | None = None, llm: Completes | None = None
+    ) -> None:
+        """Loads nothing yet; `verifier` and `llm` stand in for those that the settings name."""
         self.settings = settings if settings is not None else Settings()
         self._verifier = verifier
+        self._llm = llm if llm is not None else LLM(self.settings)
 
     def answer(self, request: AnswerRequest, *, progress: Callable[[str], None] | None = None) -> Answer:
         """Validated answer to `request`; `progress` is told, in words, what begins.
@@ -91,10 +95,6 @@ class Answerer:
         """True when an LLM drafts: one is named, and `drafter` does not say otherwise."""
         return (self.settings.drafter or ("llm" if self.settings.llm else "extractive")) == "llm"
 
-    @cached_property
-    def _llm(self) -> LLM:
-        return LLM(self.settings)
-
     def _brief(self, index: PassageIndex) -> Brief:
         passages = index.passages
         hits = index.search(passages.request.question, k=len(passages.all))
@@ -105,7 +105,7 @@ class Answerer:
         progress("indexing the supplied sources")
         index = load_index(request, self.settings)
         brief = self._brief(index)
-        judge = load_judge(index, self._verifier, settings=self.settings)
+        judge = load_judge(index, self._verifier, settings=self.settings, llm=self._llm)
         judge_all = partial(judge_draft, judge=judge)
         drafted = yield from self._draft(brief, progress)
         progress("checking the draft")

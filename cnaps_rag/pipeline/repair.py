@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
 
@@ -85,11 +84,11 @@ def repair(slots: tuple[JudgedSlot, ...], brief: Brief, judge_draft: JudgeDraft,
     """
     ledger = list(draft_ledger(slots))
     usage, notes = Usage(), list[str]()
-    ends_at = time.monotonic() + settings.repair_limit_s
     for repair_round in range(1, settings.repair_limit_calls + 1):
         rejected = [(slot, claim) for slot in slots for claim in slot.rejected]
         prompt = _affordable_prompt(brief, rejected, settings, usage)
-        seconds_left = ends_at - time.monotonic()
+        # The LLM's own seconds, not the wall clock's: what is recorded is then decided again in the same way.
+        seconds_left = settings.repair_limit_s - usage.seconds
         if prompt is None or seconds_left <= 0:
             break
         deadline_s = min(seconds_left, settings.llm_timeout_s)

@@ -7,6 +7,7 @@ from threading import Lock
 
 from cnaps_rag.encoder import load_encoder
 from cnaps_rag.index import PassageIndex
+from cnaps_rag.llm import Completes
 from cnaps_rag.passages import split_passages
 from cnaps_rag.request import AnswerRequest
 from cnaps_rag.settings import Settings
@@ -47,11 +48,17 @@ def load_index(request: AnswerRequest, settings: Settings | None = None) -> Pass
 
 
 def load_judge(
-    index: PassageIndex, verifier: Verifier | None = None, *, settings: Settings | None = None
+    index: PassageIndex,
+    verifier: Verifier | None = None,
+    *,
+    settings: Settings | None = None,
+    llm: Completes | None = None,
 ) -> ClaimJudge:
     """Judge of claims about the sources of `index`; where no verifier is given, with the one that the settings name.
+
+    `llm` stands in for the LLM that the settings name, where one judges.
 
     Raises:
         ServiceError: the verifier cannot be loaded.
     """
-    return ClaimJudge(index, verifier if verifier is not None else load_verifier(settings or Settings()))
+    return ClaimJudge(index, verifier if verifier is not None else load_verifier(settings or Settings(), llm=llm))

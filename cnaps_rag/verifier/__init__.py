@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from cnaps_rag.errors import ServiceError
-from cnaps_rag.llm import Usage
+from cnaps_rag.llm import Completes, Usage
 from cnaps_rag.settings import Settings
 from cnaps_rag.verifier.cache import ScoreCache
 from cnaps_rag.verifier.judge import LLMJudge
@@ -77,8 +77,10 @@ def _load(name_or_path: str | None, support_label: str | None) -> ScoreCache:
     return ScoreCache(ShippedReader())
 
 
-def load_verifier(settings: Settings) -> Verifier:
+def load_verifier(settings: Settings, *, llm: Completes | None = None) -> Verifier:
     """The verifier that the settings name, for one request: an LLM judge's budget is that of what is made here.
+
+    `llm` is what an LLM judge asks; None is the LLM that the settings name.
 
     Raises:
         ServiceError: the named network is not on this disk or cannot be loaded, or no LLM is named that could judge.
@@ -86,7 +88,7 @@ def load_verifier(settings: Settings) -> Verifier:
     verifier = ClaimVerifier(
         settings.verifier, threshold=settings.verifier_threshold, support_label=settings.verifier_support_label
     )
-    return LLMJudge(verifier, settings) if settings.llm_judge else verifier
+    return LLMJudge(verifier, settings, llm=llm) if settings.llm_judge else verifier
 
 
 def usage_of(verifier: Verifier) -> Usage:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import threading
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +13,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, StrictBool, StrictStr, ValidationError
 
 from cnaps_rag.errors import BadDraftError, ServiceError
-from cnaps_rag.llm import LLM, Usage
+from cnaps_rag.llm import LLM, Completes, Usage
 from cnaps_rag.passages import PassageId
 from cnaps_rag.prompt import Message, as_data, count_message_tokens, fill_prompt, unforgeable_key
 from cnaps_rag.settings import Settings
@@ -80,8 +79,8 @@ class LLMJudge:
     what there is no budget for, best scores first.
     """
 
-    def __init__(self, verifier: Verifier, settings: Settings) -> None:
-        """Asks nothing yet.
+    def __init__(self, verifier: Verifier, settings: Settings, *, llm: Completes | None = None) -> None:
+        """Asks nothing yet; `llm` is what it will ask, None the one that the settings name.
 
         Raises:
             ServiceError: the settings name no LLM.
@@ -90,7 +89,7 @@ class LLMJudge:
             raise ServiceError("No LLM is named that could judge. Set CNAPS_RAG_LLM, or leave CNAPS_RAG_LLM_JUDGE off.")
         self._verifier = verifier
         self._settings = settings
-        self._llm = LLM(settings)
+        self._llm = llm if llm is not None else LLM(settings)
         self._lock = threading.Lock()
         self._supported: dict[Pair, bool] = {}
         self._usage = Usage()
@@ -140,7 +139,6 @@ class LLMJudge:
         prompt = build_judge_prompt(pair)
         if prompt.n_tokens > self._settings.prompt_limit_tokens:
             return False
-        started_at = time.monotonic()
         try:
             reply = self._llm.complete(prompt, deadline_s=min(self._seconds_left, self._settings.llm_timeout_s))
         except ServiceError as error:
@@ -151,7 +149,7 @@ class LLMJudge:
                 raise
             return False
         self._usage += reply.usage
-        self._seconds_left -= time.monotonic() - started_at
+        self._seconds_left -= reply.usage.seconds
         judged = read_reply(reply.text)
         return judged is not None and judged.supported and quotes(prompt.evidence, judged.quote)
 
