@@ -26,6 +26,7 @@ Read the modules in this order; each imports only earlier ones:
 - `answer`: `Answer`
 - `validation`: draft or any text + request → `Report`; only here is an `Answer` made
 - `pipeline`: `Answerer`: the whole way, with repair
+- `proof`: an answer and all that made it in one file, checked again without an LLM, compared with another
 - `evaluation`: how good answers and their validator are, measured on a caller's own requests
 - `cli`: the command line
 """
@@ -45,6 +46,13 @@ if TYPE_CHECKING:
     from cnaps_rag.errors import SourceError as SourceError
     from cnaps_rag.errors import UntraceableError as UntraceableError
     from cnaps_rag.pipeline import Answerer as Answerer
+    from cnaps_rag.proof import BundleDiff as BundleDiff
+    from cnaps_rag.proof import ProofBundle as ProofBundle
+    from cnaps_rag.proof import Proved as Proved
+    from cnaps_rag.proof import Verification as Verification
+    from cnaps_rag.proof import diff_bundles as diff_bundles
+    from cnaps_rag.proof import prove as prove
+    from cnaps_rag.proof import verify_bundle as verify_bundle
     from cnaps_rag.report import Citation as Citation
     from cnaps_rag.report import ClaimFinding as ClaimFinding
     from cnaps_rag.report import LinkFinding as LinkFinding
@@ -71,6 +79,7 @@ _NAMES_BY_MODULE = {
         "UntraceableError",
     ),
     "pipeline": ("Answerer",),
+    "proof": ("BundleDiff", "ProofBundle", "Proved", "Verification", "diff_bundles", "prove", "verify_bundle"),
     "report": ("Citation", "ClaimFinding", "LinkFinding", "Report"),
     "request": ("AnswerRequest",),
     "settings": ("LLMPrice", "Settings"),

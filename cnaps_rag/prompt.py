@@ -205,7 +205,7 @@ def _build(
         schema=schema_of(form),
         n_tokens=count_message_tokens(messages),
         left_out=(),
-        sha256=_prompts_sha256(),
+        sha256=prompts_sha256(),
     )
 
 
@@ -325,7 +325,8 @@ def _prompt_files() -> dict[str, str]:
 
 
 @cache
-def _prompts_sha256() -> str:
+def prompts_sha256() -> str:
+    """SHA-256 of all prompt files, names and texts, in hexadecimal."""
     texts = "".join(f"{name}\0{text}\0" for name, text in _prompt_files().items())
     return hashlib.sha256(texts.encode()).hexdigest()
 

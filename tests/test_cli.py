@@ -76,6 +76,40 @@ def test_html_is_written_beside_the_answer(tmp_path: Path) -> None:
     assert "<html" in (tmp_path / "page.html").read_text()
 
 
+def test_proof_is_written_whole_and_verified_from_a_file_and_a_pipe(tmp_path: Path) -> None:
+    proof = tmp_path / "proof.json"
+    status, answer, notes = run("answer", REQUEST, "--proof", proof, "--html", tmp_path / "page.html", "--json")
+    assert status == 0
+    assert json.loads(proof.read_text())["answer"]["markdown"] == json.loads(answer)["markdown"]
+    assert f"wrote {proof}" in notes
+    assert {file.name for file in tmp_path.iterdir()} == {"proof.json", "page.html"}
+    status, told, notes = run("verify", proof)
+    assert (status, notes) == (0, "")
+    assert told.splitlines()[-1].startswith("all holds")
+    status, told, _ = run("verify", "-", "--json", stdin=proof.read_bytes())
+    assert status == 0
+    assert json.loads(told)["ok"] is True
+    proof.write_bytes(proof.read_bytes().replace(b"supported", b"not_found", 1))
+    status, told, _ = run("verify", proof)
+    assert status == 1
+    assert "DOES NOT HOLD  sha256" in told
+
+
+def test_diff_exits_with_0_unless_told_otherwise(tmp_path: Path) -> None:
+    one, other = tmp_path / "one.json", tmp_path / "other.json"
+    run("answer", REQUEST, "--proof", one)
+    run("answer", ROOT / "data/requests/002.txt", "--proof", other)
+    assert run("diff", one, one, "--exit-code") == (0, "no difference\n", "")
+    status, told, _ = run("diff", one, other)
+    assert status == 0
+    assert told.startswith("THE REQUESTS DIFFER")
+    status, told, _ = run("diff", one, other, "--json", "--exit-code")
+    assert status == 1
+    assert json.loads(told)["is_empty"] is False
+    other.write_bytes(one.read_bytes().replace(b"supported", b"not_found", 1))
+    assert "sha256 does not hold" in run("diff", one, other)[2]
+
+
 def test_dry_run_prints_what_would_be_sent_and_sends_nothing() -> None:
     with ScriptedLLM("never") as llm:
         environment = {"CNAPS_RAG_LLM": "x", "OPENAI_BASE_URL": llm.base_url, "OPENAI_API_KEY": "key"}
@@ -98,6 +132,12 @@ def test_dry_run_prints_what_would_be_sent_and_sends_nothing() -> None:
         (["answer", str(REQUEST), "--json", "--text"], b"", "exclude each other"),
         (["answer", str(REQUEST), "--drafter", "nobody"], b"", "nobody"),
         (["answer", str(REQUEST), "--html", "no/such/folder/page.html"], b"", "cannot be written"),
+        (["answer", str(REQUEST), "--proof", "no/such/folder/proof.json"], b"", "cannot be written"),
+        (["verify", "missing.json"], b"", "missing.json cannot be read"),
+        (["verify", "-"], b"{}", "no proof bundle"),
+        (["verify", str(REQUEST)], b"", "no proof bundle"),
+        (["diff", "-", "-"], b"", "standard input"),
+        (["diff", "-", str(REQUEST)], b"[]", "no proof bundle"),
         (["validate", "-", "--request", "-"], b"", "standard input"),
         (["validate", "-"], b"", "--request"),
         (["frobnicate"], b"", "frobnicate"),
@@ -162,7 +202,13 @@ def test_failing_service_exits_with_3_and_never_shows_the_key() -> None:
 
 
 def test_help_teaches() -> None:
-    for arguments in (["--help"], ["answer", "--help"], ["validate", "--help"]):
+    for arguments in (
+        ["--help"],
+        ["answer", "--help"],
+        ["validate", "--help"],
+        ["verify", "--help"],
+        ["diff", "--help"],
+    ):
         status, printed, _ = run(*arguments)
         assert status == 0
         assert "Exit status" in printed

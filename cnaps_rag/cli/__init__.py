@@ -9,6 +9,7 @@ import click
 from cnaps_rag.cli.answers import answer, validate
 from cnaps_rag.cli.console import EPILOG
 from cnaps_rag.cli.mutations import mutations
+from cnaps_rag.cli.proof import diff, verify
 
 
 @click.group(epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -23,8 +24,10 @@ def main() -> None:
     cnaps-rag answer data/requests/001.txt
     cnaps-rag answer data/requests/001.txt --html answer.html
     cnaps-rag validate answer.md --request data/requests/001.txt
+    cnaps-rag answer data/requests/001.txt --proof proof.json
+    cnaps-rag verify proof.json
     """  # noqa: D301 - click knows the paragraph it must not wrap by the character, not by the backslash
 
 
-for command in (answer, validate, mutations):
+for command in (answer, validate, verify, diff, mutations):
     main.add_command(command)

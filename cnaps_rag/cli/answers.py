@@ -20,6 +20,7 @@ from cnaps_rag.cli.console import (
     read_request,
     read_settings,
     read_text,
+    replace_file,
     write_file,
 )
 
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON instead of Markdown.")
 @click.option("--text", "as_text", is_flag=True, help="Print plain text instead of Markdown.")
 @click.option("--html", "html_file", metavar="OUT", help="Also write one self-contained HTML page to OUT.")
+@click.option("--proof", "proof_file", metavar="OUT", help="Also write a proof bundle to OUT, for `verify` and `diff`.")
 @click.option("--llm", metavar="NAME", help="LLM that drafts; the default is CNAPS_RAG_LLM, else none.")
 @click.option("--drafter", type=click.Choice(["llm", "extractive"]), help="Override who drafts.")
 @click.option(
@@ -53,6 +55,7 @@ def answer(
     as_json: bool,
     as_text: bool,
     html_file: str | None,
+    proof_file: str | None,
     dry_run: bool,
     **overrides: str | bool | None,
 ) -> None:
@@ -67,10 +70,12 @@ def answer(
         if dry_run:
             _print_prompt(request, settings)
             return
-        answered = _answer(request, settings)
+        answered, proof = _answer(request, settings, is_proved=proof_file is not None)
     print_result(json_text(answered.to_json()) if as_json else _body(answered, as_text))
     if html_file is not None:
         write_file(html_file, answered.html)
+    if proof_file is not None:
+        replace_file(proof_file, proof)
     if not answered.report.ok:
         fail("the answer holds claims that did not pass; they are marked in it", EXIT_CHECK_FAILED)
 
@@ -103,10 +108,16 @@ def validate(answer_file: str, request_file: str, *, as_json: bool, **overrides:
         sys.exit(EXIT_CHECK_FAILED)
 
 
-def _answer(request: AnswerRequest, settings: Settings) -> Answer:
+def _answer(request: AnswerRequest, settings: Settings, *, is_proved: bool) -> tuple[Answer, bytes]:
+    """The answer and, where it is asked for, the bytes of its proof bundle."""
+    if is_proved:
+        from cnaps_rag.proof import prove
+
+        proved = prove(request, settings, progress=progress_lines())
+        return proved.answer, proved.raw
     from cnaps_rag.pipeline import Answerer
 
-    return Answerer(settings).answer(request, progress=progress_lines())
+    return Answerer(settings).answer(request, progress=progress_lines()), b""
 
 
 def _body(answered: Answer, as_text: bool) -> str:

@@ -108,6 +108,21 @@ def write_file(file: str, text: str) -> None:
     note(f"wrote {file}")
 
 
+def replace_file(file: str, raw: bytes) -> None:
+    """Writes `raw` to `file` whole or not at all and says so, or fails; a device or a pipe is written to as it is."""
+    path = Path(os.path.realpath(file))
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    is_plain = path.is_file() or not path.exists()
+    try:
+        (part if is_plain else path).write_bytes(raw)
+        if is_plain:
+            part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        fail(f"{file} cannot be written: {error.strerror}", EXIT_BAD_INPUT)
+    note(f"wrote {file}")
+
+
 @contextmanager
 def errors_told() -> Generator[None]:
     """Turns each of our errors into one line on standard error and its exit status."""
