@@ -45,6 +45,9 @@ if TYPE_CHECKING:
     from cnaps_rag.errors import ServiceUnavailableError as ServiceUnavailableError
     from cnaps_rag.errors import SourceError as SourceError
     from cnaps_rag.errors import UntraceableError as UntraceableError
+    from cnaps_rag.evaluation.gate import check_gate as check_gate
+    from cnaps_rag.evaluation.runs import run_suite as run_suite
+    from cnaps_rag.evaluation.suite import load_suite as load_suite
     from cnaps_rag.pipeline import Answerer as Answerer
     from cnaps_rag.proof import BundleDiff as BundleDiff
     from cnaps_rag.proof import ProofBundle as ProofBundle
@@ -78,6 +81,9 @@ _NAMES_BY_MODULE = {
         "SourceError",
         "UntraceableError",
     ),
+    "evaluation.gate": ("check_gate",),
+    "evaluation.runs": ("run_suite",),
+    "evaluation.suite": ("load_suite",),
     "pipeline": ("Answerer",),
     "proof": ("BundleDiff", "ProofBundle", "Proved", "Verification", "diff_bundles", "prove", "verify_bundle"),
     "report": ("Citation", "ClaimFinding", "LinkFinding", "Report"),

@@ -8,6 +8,7 @@ import click
 
 from cnaps_rag.cli.answers import answer, validate
 from cnaps_rag.cli.console import EPILOG
+from cnaps_rag.cli.evaluation import evaluate, runs
 from cnaps_rag.cli.mutations import mutations
 from cnaps_rag.cli.proof import diff, verify
 
@@ -29,5 +30,5 @@ def main() -> None:
     """  # noqa: D301 - click knows the paragraph it must not wrap by the character, not by the backslash
 
 
-for command in (answer, validate, verify, diff, mutations):
+for command in (answer, validate, verify, diff, evaluate, runs, mutations):
     main.add_command(command)

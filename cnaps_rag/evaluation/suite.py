@@ -59,6 +59,7 @@ class MissingPoint(_Frozen):
     source: Id = Field(description="The model or paper (or Q) that it is missing of.")
     slot: MissingSlot = Field(description="The model's slot that stays open, or other.")
     text: str = Field(default="", description="What is missing, in words.")
+    arguable: bool = Field(default=False, description="True where readers may differ: scored neither way.")
 
 
 class Gold(_Frozen):

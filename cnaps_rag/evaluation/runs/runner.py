@@ -1,0 +1,276 @@
+"""A suite answered and scored, case by case, in a folder: what is done stays done."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from cnaps_rag.errors import CnapsRagError, RequestError
+from cnaps_rag.evaluation.metrics import Score, Scored, score_all
+from cnaps_rag.evaluation.outcome import Outcome, outcome_of, outside_outcome
+from cnaps_rag.evaluation.readings import Match, read_outcome
+from cnaps_rag.evaluation.runs.records import CaseRecord, PointRecord, RunInfo, Shard
+from cnaps_rag.evaluation.runs.store import Run, RunWriter, create_run, keys_of, load_run, resume_run
+from cnaps_rag.evaluation.suite import Gold, Suite, SuiteCase
+from cnaps_rag.llm import LLM, Exchange, RecordedLLM, RecordingLLM
+from cnaps_rag.pipeline import Answerer
+from cnaps_rag.prompt import prompts_sha256
+from cnaps_rag.proof.installed import files_of, installed_versions
+from cnaps_rag.render.json import render_report_json
+from cnaps_rag.settings import Settings
+from cnaps_rag.validation import validate
+from cnaps_rag.verifier import ClaimVerifier
+
+Key = tuple[str, int]
+"""Case id, and which answer to it (from 0)."""
+
+Session = Mapping[Key, tuple[Exchange, ...]]
+"""Recorded calls to the LLM, by case and repeat."""
+
+Progress = Callable[[int, int, CaseRecord | None], None]
+"""Told how many answers are done, of how many, and the last of them (None at the start)."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plan:
+    """How a suite is answered.
+
+    Attributes:
+        session: recorded calls that stand in for the LLM; None calls it.
+        answers: outside texts by case and repeat, scored instead of answers of this library.
+        concurrency: most cases in work at once; None is 1 without an LLM (the work is the CPU's) and 4 with one.
+    """
+
+    settings: Settings
+    repeat: int = 1
+    shard: Shard | None = None
+    session: Session | None = None
+    answers: Mapping[Key, str] | None = None
+    concurrency: int | None = None
+
+
+def run_suite(
+    suite: Suite,
+    folder: str | Path,
+    plan: Plan | None = None,
+    *,
+    resume: bool = False,
+    progress: Progress | None = None,
+) -> Run:
+    """Answers and scores every case of `suite` that `folder` does not hold yet.
+
+    A case whose answer fails is kept as failed, and tried again when the run is resumed.
+
+    Raises:
+        RequestError: the folder is in use, or resumed with other things than it was made with.
+        ServiceError: the verifier that scores cannot be loaded.
+    """
+    plan = plan or Plan(settings=Settings())
+    folder = Path(folder)
+    info = _info(suite, folder.name, plan)
+    if resume and folder.exists():
+        writer, run = resume_run(folder, info)
+        done = {record.key for record in run.records if record.error is None}
+    else:
+        writer, done = create_run(folder, info, suite), set[Key]()
+    todo = [key for key in keys_of(suite, info) if key not in done]
+    cases = {case.id: case for case in suite.cases}
+    _answer_all(
+        [(cases[case], repeat) for case, repeat in todo], plan, writer, _Counter(len(done), len(todo), progress)
+    )
+    return load_run(folder)
+
+
+class _Counter:
+    def __init__(self, n_done: int, n_todo: int, progress: Progress | None) -> None:
+        self._n_done, self._n_all = n_done, n_done + n_todo
+        self._progress = progress
+        self.tell(None)
+
+    def tell(self, record: CaseRecord | None) -> None:
+        self._n_done += record is not None
+        if self._progress is not None:
+            self._progress(self._n_done, self._n_all, record)
+
+
+def _answer_all(todo: list[tuple[SuiteCase, int]], plan: Plan, writer: RunWriter, counter: _Counter) -> None:
+    """Works through the cases, a bounded number at once; pydantic-evals keeps one case's failure to itself."""
+    from pydantic_evals import Case, Dataset
+
+    async def work(row: tuple[SuiteCase, int]) -> None:
+        case, repeat = row
+        record = await _record(case, repeat, plan)
+        writer.append(record)
+        counter.tell(record)
+
+    if not todo:
+        return
+    rows = [
+        Case[tuple[SuiteCase, int], None, None](name=f"{case.id}#{repeat}", inputs=(case, repeat))
+        for case, repeat in todo
+    ]
+    dataset = Dataset[tuple[SuiteCase, int], None, None](name=writer.folder.name, cases=rows)
+    concurrency = plan.concurrency or (4 if _drafts_by_llm(plan) else 1)
+    report = asyncio.run(dataset.evaluate(work, max_concurrency=concurrency, progress=False))
+    if report.failures:  # faults of this code: what may go wrong with an answer is a record
+        raise RuntimeError(f"{report.failures[0].name}: {report.failures[0].error_stacktrace}")
+
+
+async def _record(case: SuiteCase, repeat: int, plan: Plan) -> CaseRecord:
+    """One case answered and scored; what the answer fails with is kept as its error."""
+    started_at = time.perf_counter()
+    if plan.answers is not None:
+        return await asyncio.to_thread(_record_outside, case, repeat, plan)
+    settings = plan.settings
+    llm = RecordingLLM(LLM(settings), settings) if plan.session is None else None
+    replayed = RecordedLLM((plan.session or {}).get((case.id, repeat), ()), settings)
+    try:
+        answer = await Answerer(settings, llm=llm or replayed).aanswer(case.request)
+    except CnapsRagError as error:
+        exchanges = llm.exchanges if llm is not None else ()
+        return CaseRecord(case=case.id, repeat=repeat, error=f"{type(error).__name__}: {error}", exchanges=exchanges)
+    seconds = time.perf_counter() - started_at
+    outcome = outcome_of(answer, seconds=seconds)
+    exchanges = llm.exchanges if llm is not None else (plan.session or {}).get((case.id, repeat), ())
+    scored = await asyncio.to_thread(_score, case.gold, outcome)
+    return CaseRecord(
+        case=case.id, repeat=repeat, seconds=seconds, answer=dict(answer.to_json()), exchanges=exchanges, **scored
+    )
+
+
+def _record_outside(case: SuiteCase, repeat: int, plan: Plan) -> CaseRecord:
+    text = (plan.answers or {}).get((case.id, repeat))
+    if text is None:
+        return CaseRecord(case=case.id, repeat=repeat, error="no answer to this case was given")
+    report = validate(text, case.request, settings=plan.settings)
+    scored = _score(case.gold, outside_outcome(report, case.request))
+    report_json = dict(render_report_json(report, text, case.request))
+    return CaseRecord(case=case.id, repeat=repeat, text=text, report=report_json, **scored)
+
+
+def _score(gold: Gold, outcome: Outcome) -> dict[str, Any]:
+    """Scores, and gold's points against the answer.
+
+    The shipped verifier reads, whatever verifier or threshold the settings name: runs that differ in these must be held
+    against one measure.
+    """
+    readings = read_outcome(outcome, gold, ClaimVerifier())
+    scores: dict[str, Score] = score_all(Scored(outcome=outcome, gold=gold, readings=readings))
+    words = [claim.words for claim in outcome.telling]
+
+    def told(match: Match) -> dict[str, Any]:
+        said = words[match.claim] if match.is_told and match.claim is not None else ""
+        return {"is_told": match.is_told, "score": match.score, "words": said}
+
+    points = tuple(
+        PointRecord(text=point.text, source=point.source, quote=point.quote, **told(match))
+        for point, match in zip(gold.points or (), readings.points or (), strict=True)
+    )
+    forbidden = tuple(
+        PointRecord(text=point.text, why=point.why, **told(match))
+        for point, match in zip(gold.forbidden or (), readings.forbidden or (), strict=True)
+    )
+    return {"scores": scores, "points": points, "forbidden": forbidden}
+
+
+def _drafts_by_llm(plan: Plan) -> bool:
+    return plan.answers is None and Answerer(plan.settings).drafts_by_llm
+
+
+def _info(suite: Suite, name: str, plan: Plan) -> RunInfo:
+    settings = plan.settings.model_dump(
+        mode="json", exclude={"openai_api_key", "openai_base_url", "encoder_cache_file"}
+    )
+    llm = plan.settings.llm if _drafts_by_llm(plan) else None
+    return RunInfo(
+        name=name,
+        suite=suite.name,
+        suite_sha256=suite.sha256,
+        n_cases=len(suite.cases),
+        repeat=plan.repeat,
+        shard=plan.shard,
+        drafter="outside" if plan.answers is not None else llm or "extractive",
+        settings=settings,
+        prompts_sha256=prompts_sha256(),
+        scored_by=files_of("verifier", None).sha256["model.onnx"],
+        versions={"cnaps_rag": version("cnaps_rag"), **installed_versions()},
+        is_replay=plan.session is not None,
+        started_at=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
+def load_session(path: str | Path) -> Session:
+    """Recorded calls of a run's folder, or of a file that `save_session` wrote.
+
+    Raises:
+        RequestError: there are none.
+    """
+    path = Path(path)
+    if path.is_dir():
+        return {record.key: record.exchanges for record in load_run(path).records}
+    session: dict[Key, tuple[Exchange, ...]] = {}
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise RequestError(
+            f"{path} cannot be read: {error}.", remedy="Give a run's folder or a session file."
+        ) from None
+    for number, line in enumerate(lines, 1):
+        try:
+            row = json.loads(line)
+            session[row["case"], row["repeat"]] = tuple(Exchange.model_validate(each) for each in row["exchanges"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise RequestError(
+                f"{path}:{number} is no line of a recorded session: {error}.", remedy="Record it again with --record."
+            ) from None
+    return session
+
+
+def save_session(run: Run, path: str | Path) -> None:
+    """Writes the calls of a run to a file of one line a case, small enough to be kept beside a suite."""
+    rows = [
+        {
+            "case": record.case,
+            "repeat": record.repeat,
+            "exchanges": [e.model_dump(mode="json") for e in record.exchanges],
+        }
+        for record in run.records
+    ]
+    text = "".join(json.dumps(row, ensure_ascii=False, separators=(",", ":")) + "\n" for row in rows)
+    Path(path).write_text(text, encoding="utf-8")
+
+
+def load_answers(path: str | Path) -> dict[Key, str]:
+    """Outside texts from a JSON Lines file: ``{"case": ..., "text": ...}``, and ``"repeat"`` where there are several.
+
+    Raises:
+        RequestError: a line is none; the message tells which.
+    """
+    answers: dict[Key, str] = {}
+    try:
+        lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise RequestError(f"{path} cannot be read: {error}.", remedy="Give a JSON Lines file.") from None
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+            case, repeat, text = str(row["case"]), int(row.get("repeat", 0)), row["text"]
+        except (ValueError, KeyError, TypeError, AttributeError):
+            text = None
+        if not isinstance(text, str):
+            raise RequestError(
+                f"{path}:{number} is no answer.", remedy='Write {"case": "ID", "text": "the whole answer"} a line.'
+            )
+        if (case, repeat) in answers:
+            raise RequestError(f"{path}:{number} answers {case} again.", remedy='Number its answers with "repeat".')
+        answers[case, repeat] = text
+    return answers
