@@ -21,6 +21,7 @@ from cnaps_rag.cli.console import (
     json_text,
     note,
     print_result,
+    progress_lines,
     read_settings,
     write_file,
 )
@@ -149,6 +150,27 @@ def merge(folders: tuple[str, ...], out: str) -> None:
 
         run = merge_runs([load_run(folder) for folder in folders], Path(out))
     note(f"{len(run.records)} answers are in {out}; {len(run.missing)} are missing or failed")
+
+
+@runs.command(epilog=EPILOG)
+@click.argument("folder", metavar="RUN")
+@click.option("--llm", metavar="NAME", help="LLM that judges; the default is CNAPS_RAG_LLM.")
+@click.option("--repeat", type=click.IntRange(min=1), default=3, show_default=True, help="Judgings of each answer.")
+def judge(folder: str, *, repeat: int, llm: str | None) -> None:
+    """Have an LLM say which gold points the answers of RUN tell: apart from all metrics, and never part of a gate.
+
+    Each judging has its own seed; CNAPS_RAG_LLM_TEMPERATURE above 0 shows how far it swings. What is judged is kept in
+    RUN, and goes on there after a crash.
+    """
+    with errors_told():
+        from cnaps_rag.evaluation.llm_judge import judge_run, render_judged
+        from cnaps_rag.evaluation.runs import load_run
+        from cnaps_rag.evaluation.statistics import estimate
+
+        run = load_run(folder)
+        judged = judge_run(run, read_settings({"llm": llm}), n_judgings=repeat, progress=progress_lines())
+        told = render_judged(judged, by_verifier=estimate(run.values("point_recall")))
+    print_result(told)
 
 
 @runs.command(epilog=EPILOG)

@@ -1,4 +1,4 @@
-"""Runs: a suite answered and scored, kept in a folder. Read `records`, `store`, `runner`."""
+"""Runs: a suite answered and scored, kept in a folder. Read `records`, `lines`, `store`, `runner`."""
 
 from __future__ import annotations
 

@@ -7,7 +7,6 @@ in work; a line that a crash cut short is left out when the run is read or resum
 from __future__ import annotations
 
 import json
-import os
 import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from cnaps_rag.errors import RequestError
+from cnaps_rag.evaluation.runs.lines import append_line, cut_short_line, read_lines
 from cnaps_rag.evaluation.runs.records import CaseRecord, RunInfo
 from cnaps_rag.evaluation.statistics import ValuesByCase
 from cnaps_rag.evaluation.suite import Suite, SuiteCase, suite_of
@@ -74,11 +74,8 @@ class RunWriter:
 
     def append(self, record: CaseRecord) -> None:
         """Writes one line."""
-        line = record.model_dump_json(exclude_defaults=True) + "\n"
-        with self._lock, (self.folder / CASES).open("ab") as file:
-            file.write(line.encode("utf-8", "surrogatepass"))
-            file.flush()
-            os.fsync(file.fileno())
+        with self._lock:
+            append_line(self.folder / CASES, record.model_dump_json(exclude_defaults=True))
 
 
 def create_run(folder: Path, info: RunInfo, suite: Suite) -> RunWriter:
@@ -117,11 +114,7 @@ def resume_run(folder: Path, info: RunInfo) -> tuple[RunWriter, Run]:
         raise RequestError(
             f"{folder} was made with other things: {told}.", remedy="Use the same, or start a new run without --resume."
         )
-    path = folder / CASES
-    raw = path.read_bytes()
-    if not raw.endswith(b"\n") and raw:
-        with path.open("r+b") as file:
-            file.truncate(raw.rfind(b"\n") + 1)
+    cut_short_line(folder / CASES)
     return RunWriter(folder), run
 
 
@@ -135,7 +128,7 @@ def load_run(folder: str | Path) -> Run:
     try:
         info = RunInfo.model_validate_json((folder / INFO).read_bytes())
         suite = suite_of(json.loads((folder / SUITE).read_bytes()), name=str(folder / SUITE))
-        lines = (folder / CASES).read_bytes().split(b"\n")
+        lines = read_lines(folder / CASES)
     except OSError as error:
         raise RequestError(
             f"{folder} is no run: {error.filename} cannot be read ({error.strerror}).",
@@ -180,8 +173,7 @@ def merge_runs(runs: Sequence[Run], folder: Path) -> Run:
 
 
 def _records(path: Path, lines: Sequence[bytes]) -> Iterable[CaseRecord]:
-    # What stands after the last line feed was cut short by a crash: its case counts as not done.
-    for number, line in enumerate(lines[:-1], 1):
+    for number, line in enumerate(lines, 1):
         try:
             yield CaseRecord.model_validate_json(line)
         except ValidationError as error:
