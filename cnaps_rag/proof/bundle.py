@@ -171,18 +171,9 @@ def _unusable(
     return RequestError(f"{file} is no proof bundle: {found}.", remedy=remedy)
 
 
-def check_size(n_bytes: int, file: str) -> None:
-    """Refuses a file that no bundle is.
-
-    Raises:
-        RequestError: it is larger than `LIMIT_BYTES`.
-    """
-    if n_bytes > LIMIT_BYTES:
-        raise _unusable(file, f"it has more than {LIMIT_BYTES:,} bytes")
-
-
 def _read_json(raw: bytes, file: str) -> dict[str, Any]:
-    check_size(len(raw), file)
+    if len(raw) > LIMIT_BYTES:
+        raise _unusable(file, f"it has more than {LIMIT_BYTES:,} bytes")
     try:
         found: object = json.loads(
             raw.decode(), object_pairs_hook=_distinct, parse_constant=_refuse_number, parse_float=_finite

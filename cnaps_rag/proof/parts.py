@@ -67,12 +67,18 @@ def check_agreement(bundle: ProofBundle) -> Check:
         ("request", answer["request"] == bundle.request),
         ("drafter", answer["drafter"] == bundle.drafter),
         ("llm", bundle.settings.get("llm") == bundle.llm),
+        ("encoder", bundle.settings.get("encoder") in (None, bundle.encoder.name)),
+        ("verifier", bundle.settings.get("verifier") in (None, bundle.verifier.name)),
         ("prompts_sha256", answer["prompt_sha256"] in (None, bundle.prompts_sha256)),
     )
     faults = [
         f"{name} is not the same in the bundle and in its answer or settings" for name, agrees in twice if not agrees
     ]
-    return checked("agreement", faults, holds="request, drafter, LLM and prompts are the same wherever they stand")
+    return checked(
+        "agreement",
+        faults,
+        holds="request, drafter, LLM, encoder, verifier and prompts are the same wherever they stand",
+    )
 
 
 def check_sources(bundle: ProofBundle, request: AnswerRequest) -> Check:

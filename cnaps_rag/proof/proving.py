@@ -70,7 +70,7 @@ def build_bundle(
     without_address = _Redacted(settings)
     values = answer.to_json()
     values["notes"] = [without_address(note) for note in values["notes"]]
-    named = {kind: getattr(settings, kind) for kind in ("encoder", "verifier")}
+    named = {"encoder": settings.encoder, "verifier": settings.verifier}
     bundle = sealed(
         ProofBundle(
             sha256="",

@@ -64,7 +64,8 @@ def _check_files(kind: Literal["encoder", "verifier"], named: ModelFiles, name_h
         found = files_of(kind, name_here)
     except ServiceError as error:
         return Check(name=kind, holds=None, told=str(error))
-    if found.sha256 == named.sha256:
+    # Where the caller names a folder, that may be called otherwise here: its files decide.
+    if found.sha256 == named.sha256 and (name_here is not None or found.name == named.name):
         return Check(name=kind, holds=True, told=f"{found.name} has the same {len(found.sha256)} files here")
     told = f"made with {named.name[:80]!r}, whose files are not those of {found.name!r} here"
     return Check(name=kind, holds=None, told=told if name_here is not None else f"{told}; {give}")

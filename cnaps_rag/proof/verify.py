@@ -8,7 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from cnaps_rag.errors import RequestError
-from cnaps_rag.proof.bundle import ProofBundle, check_size, read_bundle, request_of
+from cnaps_rag.proof.bundle import LIMIT_BYTES, ProofBundle, read_bundle, request_of
 from cnaps_rag.proof.installed import installed_versions
 from cnaps_rag.proof.parts import (
     Check,
@@ -68,14 +68,14 @@ def verify_bundle(
 
 
 def load_bytes(file: str | os.PathLike[str]) -> bytes:
-    """Bytes of a bundle's file.
+    """Bytes of a bundle's file; of a larger file than any bundle one byte more than `read_bundle` takes.
 
     Raises:
-        RequestError: it cannot be read, or is larger than any bundle.
+        RequestError: it cannot be read.
     """
     try:
-        check_size(Path(file).stat().st_size, str(file))
-        return Path(file).read_bytes()
+        with Path(file).open("rb") as opened:
+            return opened.read(LIMIT_BYTES + 1)
     except OSError as error:
         raise RequestError(
             f"{file} cannot be read: {error.strerror}.", remedy="Give the path of a readable file."
