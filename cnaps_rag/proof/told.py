@@ -5,6 +5,7 @@ What stands in a bundle may come from anywhere: it is shown as `repr` writes it,
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from typing import Any
@@ -13,6 +14,7 @@ from cnaps_rag.proof.diff import BundleDiff, Changed, ClaimDiff, SlotDiff
 from cnaps_rag.proof.verify import Verification
 
 _HOLDS = {True: "holds", False: "DOES NOT HOLD", None: "not checked"}
+_COUNTED = {True: "hold", False: "do not hold", None: "not checked"}
 
 
 def verification_values(verification: Verification) -> dict[str, Any]:
@@ -24,8 +26,8 @@ def render_verification(verification: Verification) -> str:
     """One line a check, then the notes, and a last line that counts."""
     lines = [f"{_HOLDS[check.holds]:<13}  {check.name:<9}  {check.told}" for check in verification.checks]
     lines += [f"{'note':<13}  {note}" for note in verification.notes]
-    n_by_holds = {told: sum(check.holds is holds for check in verification.checks) for holds, told in _HOLDS.items()}
-    counts = ", ".join(f"{n} {told.lower()}" for told, n in n_by_holds.items() if n)
+    n_by_told = Counter(_COUNTED[check.holds] for check in verification.checks)
+    counts = ", ".join(f"{n_by_told[told]} {told}" for told in _COUNTED.values() if n_by_told[told])
     return "\n".join([*lines, f"{'all holds' if verification.ok else 'NOT proved'}: {counts}"])
 
 
