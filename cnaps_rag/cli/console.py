@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 EXIT_CHECK_FAILED, EXIT_BAD_INPUT, EXIT_SERVICE_FAILED = 1, 2, 3
 
+_EXTRA_BY_MODULE = dict.fromkeys(("junitparser", "matplotlib", "pydantic_evals", "rich", "scipy", "yaml"), "evals")
+"""What a plain installation lacks, and the extra that brings it."""
+
 EPILOG = """Exit status: 0 good (an honest abstention is good), 1 a check failed, 2 bad input or usage, 3 a service
 failed. Results go to standard output, progress and notes to standard error."""
 
@@ -136,6 +139,11 @@ def errors_told() -> Generator[None]:
         fail(str(error), EXIT_SERVICE_FAILED)
     except CnapsRagError as error:
         fail(str(error), EXIT_CHECK_FAILED)
+    except ModuleNotFoundError as error:
+        module = (error.name or "").partition(".")[0]
+        if module not in _EXTRA_BY_MODULE:
+            raise
+        fail(f"this needs {module}: pip install 'cnaps_rag[{_EXTRA_BY_MODULE[module]}]'", EXIT_BAD_INPUT)
     except KeyboardInterrupt:
         fail("interrupted; nothing was written", 130)
 

@@ -200,7 +200,7 @@ class _Reader:
         return CitedClaim(claim=place, is_supported=whole, is_useful=tuple(useful))
 
     def _best(self, rows: Sequence[tuple[int, str, str]], *, way_to_certainty: float = 0.0) -> Match:
-        """Best of rows: place of the claim, evidence, statement; told from so far between threshold and certainty on."""
+        """Best of rows: place of the claim, evidence, statement; told so far on the way from threshold to certainty."""
         if not rows:
             return Match(is_told=False, score=0.0, claim=None)
         scores = self._scores([(evidence, statement) for _, evidence, statement in rows])
