@@ -22,6 +22,7 @@ from cnaps_rag.evaluation.suite import Gold, Suite, SuiteCase
 from cnaps_rag.llm import LLM, Exchange, RecordedLLM, RecordingLLM
 from cnaps_rag.pipeline import Answerer
 from cnaps_rag.prompt import prompts_sha256
+from cnaps_rag.proof.bundle import settings_values
 from cnaps_rag.proof.installed import files_of, installed_versions
 from cnaps_rag.render.json import render_report_json
 from cnaps_rag.settings import Settings
@@ -185,9 +186,6 @@ def _drafts_by_llm(plan: Plan) -> bool:
 
 
 def _info(suite: Suite, name: str, plan: Plan) -> RunInfo:
-    settings = plan.settings.model_dump(
-        mode="json", exclude={"openai_api_key", "openai_base_url", "encoder_cache_file"}
-    )
     llm = plan.settings.llm if _drafts_by_llm(plan) else None
     return RunInfo(
         name=name,
@@ -197,7 +195,7 @@ def _info(suite: Suite, name: str, plan: Plan) -> RunInfo:
         repeat=plan.repeat,
         shard=plan.shard,
         drafter="outside" if plan.answers is not None else llm or "extractive",
-        settings=settings,
+        settings=settings_values(plan.settings),
         prompts_sha256=prompts_sha256(),
         scored_by=files_of("verifier", None).sha256["model.onnx"],
         versions={"cnaps_rag": version("cnaps_rag"), **installed_versions()},
