@@ -1,9 +1,10 @@
-"""Runs: a suite answered and scored, kept in a folder. Read `records`, `lines`, `store`, `runner`."""
+"""Runs: a suite answered and scored, kept in a folder. Read `records`, `lines`, `store`, `sessions`, `runner`."""
 
 from __future__ import annotations
 
 from cnaps_rag.evaluation.runs.records import CaseRecord, PointRecord, RunInfo, Shard
-from cnaps_rag.evaluation.runs.runner import Plan, load_answers, load_session, run_suite, save_session
+from cnaps_rag.evaluation.runs.runner import Plan, run_suite
+from cnaps_rag.evaluation.runs.sessions import load_answers, load_session, save_session
 from cnaps_rag.evaluation.runs.store import Run, load_run, merge_runs
 
 __all__ = [

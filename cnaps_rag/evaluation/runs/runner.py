@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,14 +11,15 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from cnaps_rag.errors import CnapsRagError, RequestError
+from cnaps_rag.errors import CnapsRagError
 from cnaps_rag.evaluation.metrics import Score, Scored, score_all
 from cnaps_rag.evaluation.outcome import Outcome, outcome_of, outside_outcome
 from cnaps_rag.evaluation.readings import Match, read_outcome
 from cnaps_rag.evaluation.runs.records import CaseRecord, PointRecord, RunInfo, Shard
+from cnaps_rag.evaluation.runs.sessions import Key, Session
 from cnaps_rag.evaluation.runs.store import Run, RunWriter, create_run, keys_of, load_run, resume_run
 from cnaps_rag.evaluation.suite import Gold, Suite, SuiteCase
-from cnaps_rag.llm import LLM, Exchange, RecordedLLM, RecordingLLM
+from cnaps_rag.llm import LLM, RecordedLLM, RecordingLLM
 from cnaps_rag.pipeline import Answerer
 from cnaps_rag.prompt import prompts_sha256
 from cnaps_rag.proof.bundle import settings_values
@@ -28,12 +28,6 @@ from cnaps_rag.render.json import render_report_json
 from cnaps_rag.settings import Settings
 from cnaps_rag.validation import validate
 from cnaps_rag.verifier import ClaimVerifier
-
-Key = tuple[str, int]
-"""Case id, and which answer to it (from 0)."""
-
-Session = Mapping[Key, tuple[Exchange, ...]]
-"""Recorded calls to the LLM, by case and repeat."""
 
 Progress = Callable[[int, int, CaseRecord | None], None]
 """Told how many answers are done, of how many, and the last of them (None at the start)."""
@@ -129,20 +123,18 @@ async def _record(case: SuiteCase, repeat: int, plan: Plan) -> CaseRecord:
     started_at = time.perf_counter()
     if plan.answers is not None:
         return await asyncio.to_thread(_record_outside, case, repeat, plan)
-    settings = plan.settings
-    llm = RecordingLLM(LLM(settings), settings) if plan.session is None else None
-    replayed = RecordedLLM((plan.session or {}).get((case.id, repeat), ()), settings)
+    settings, recorded = plan.settings, plan.session
+    source = LLM(settings) if recorded is None else RecordedLLM(recorded.get((case.id, repeat), ()), settings)
+    llm = RecordingLLM(source, settings)
     try:
-        answer = await Answerer(settings, llm=llm or replayed).aanswer(case.request)
+        answer = await Answerer(settings, llm=llm).aanswer(case.request)
     except CnapsRagError as error:
-        exchanges = llm.exchanges if llm is not None else ()
-        return CaseRecord(case=case.id, repeat=repeat, error=f"{type(error).__name__}: {error}", exchanges=exchanges)
+        told = f"{type(error).__name__}: {error}"
+        return CaseRecord(case=case.id, repeat=repeat, error=told, exchanges=llm.exchanges)
     seconds = time.perf_counter() - started_at
-    outcome = outcome_of(answer, seconds=seconds)
-    exchanges = llm.exchanges if llm is not None else (plan.session or {}).get((case.id, repeat), ())
-    scored = await asyncio.to_thread(_score, case.gold, outcome)
+    scored = await asyncio.to_thread(_score, case.gold, outcome_of(answer, seconds=seconds))
     return CaseRecord(
-        case=case.id, repeat=repeat, seconds=seconds, answer=dict(answer.to_json()), exchanges=exchanges, **scored
+        case=case.id, repeat=repeat, seconds=seconds, answer=dict(answer.to_json()), exchanges=llm.exchanges, **scored
     )
 
 
@@ -202,73 +194,3 @@ def _info(suite: Suite, name: str, plan: Plan) -> RunInfo:
         is_replay=plan.session is not None,
         started_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
-
-
-def load_session(path: str | Path) -> Session:
-    """Recorded calls of a run's folder, or of a file that `save_session` wrote.
-
-    Raises:
-        RequestError: there are none.
-    """
-    path = Path(path)
-    if path.is_dir():
-        return {record.key: record.exchanges for record in load_run(path).records}
-    session: dict[Key, tuple[Exchange, ...]] = {}
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise RequestError(
-            f"{path} cannot be read: {error}.", remedy="Give a run's folder or a session file."
-        ) from None
-    for number, line in enumerate(lines, 1):
-        try:
-            row = json.loads(line)
-            session[row["case"], row["repeat"]] = tuple(Exchange.model_validate(each) for each in row["exchanges"])
-        except (ValueError, KeyError, TypeError) as error:
-            raise RequestError(
-                f"{path}:{number} is no line of a recorded session: {error}.", remedy="Record it again with --record."
-            ) from None
-    return session
-
-
-def save_session(run: Run, path: str | Path) -> None:
-    """Writes the calls of a run to a file of one line a case, small enough to be kept beside a suite."""
-    rows = [
-        {
-            "case": record.case,
-            "repeat": record.repeat,
-            "exchanges": [e.model_dump(mode="json") for e in record.exchanges],
-        }
-        for record in run.records
-    ]
-    text = "".join(json.dumps(row, ensure_ascii=False, separators=(",", ":")) + "\n" for row in rows)
-    Path(path).write_text(text, encoding="utf-8")
-
-
-def load_answers(path: str | Path) -> dict[Key, str]:
-    """Outside texts from a JSON Lines file: ``{"case": ..., "text": ...}``, and ``"repeat"`` where there are several.
-
-    Raises:
-        RequestError: a line is none; the message tells which.
-    """
-    answers: dict[Key, str] = {}
-    try:
-        lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise RequestError(f"{path} cannot be read: {error}.", remedy="Give a JSON Lines file.") from None
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-            case, repeat, text = str(row["case"]), int(row.get("repeat", 0)), row["text"]
-        except (ValueError, KeyError, TypeError, AttributeError):
-            text = None
-        if not isinstance(text, str):
-            raise RequestError(
-                f"{path}:{number} is no answer.", remedy='Write {"case": "ID", "text": "the whole answer"} a line.'
-            )
-        if (case, repeat) in answers:
-            raise RequestError(f"{path}:{number} answers {case} again.", remedy='Number its answers with "repeat".')
-        answers[case, repeat] = text
-    return answers
