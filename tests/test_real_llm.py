@@ -51,9 +51,11 @@ def llm_settings() -> Iterator[cr.Settings]:
 
 
 @pytest.mark.parametrize("name", ["000.txt", "001.txt"])
-def test_answer_of_a_weak_llm_is_traceable(name: str, llm_settings: cr.Settings) -> None:
+def test_answer_of_a_weak_llm_is_traceable_and_proved(name: str, llm_settings: cr.Settings) -> None:
     request = cr.AnswerRequest.from_prompt((ROOT / "data/requests" / name).read_text())
-    answer = cr.Answerer(llm_settings).answer(request)
+    proved = cr.prove(request, llm_settings)
+    answer = proved.answer
+    assert cr.verify_bundle(proved.raw).ok
     assert answer.report.ok
     assert cr.validate(answer.markdown, request).ok
     assert answer.usage.calls >= 1
