@@ -5,12 +5,12 @@ REQUEST ?= data/requests/003.txt
 BIN := $(VENV)/bin
 export HF_HUB_OFFLINE := 1
 
-.PHONY: answer check format lint types test benchmarks browser clean
+.PHONY: answer check format lint types test benchmarks evals browser clean
 
 answer: $(VENV)/.installed
 	@$(BIN)/cnaps-rag answer $(REQUEST)
 
-check: lint types test benchmarks
+check: lint types test benchmarks evals
 	@echo "all checks passed"
 
 format: $(VENV)/.installed-dev
@@ -34,6 +34,15 @@ benchmarks: $(VENV)/.installed-dev
 	$(BIN)/python evals/benchmarks/answers.py --quick --drafter extractive
 	$(BIN)/python evals/benchmarks/verifier.py --quick
 	$(BIN)/python evals/benchmarks/mutations.py --quick
+
+# Suites against gold, without a network: by the extractive drafter, and by a real LLM's replies as they were recorded.
+evals: $(VENV)/.installed-dev
+	@rm -rf build/runs
+	$(BIN)/cnaps-rag eval evals/seeds.yaml --drafter extractive --out build/runs/seeds
+	$(BIN)/cnaps-rag eval evals/seeds.yaml --llm qwen2.5-coder-1.5b --out build/runs/seeds-llm \
+	  --replay evals/sessions/seeds-qwen2.5-coder-1.5b.jsonl --baseline build/runs/seeds
+	$(BIN)/cnaps-rag eval evals/requests.yaml --drafter extractive --out build/runs/requests
+	$(BIN)/python tests/outcomes.py
 
 # The browser tests drive Debian's Chromium; where it can neither be found nor installed, they skip and say so.
 browser:
