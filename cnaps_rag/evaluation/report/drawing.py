@@ -143,6 +143,9 @@ def _presented(style: str) -> Iterator[tuple[str, str]]:
 
 
 def _lead(element: ElementTree.Element, title_by_href: Mapping[str, str]) -> None:
+    if not element.get("href"):
+        element.tag = "g"
+        return
     # The table of cases is the way for the keyboard: a drawing's dots are no stops on it.
     element.set("tabindex", "-1")
     element.attrib.pop("target", None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import pairwise
 from typing import Any, Literal
@@ -35,10 +35,14 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A citation's number in a case, and the id of its span; both None where its quote does not stand in its source."""
+    """A citation's number in a case, and the id of its span; both None where its quote does not stand in its source.
+
+    `is_first` where it is cited for the first time: there its span leads back to.
+    """
 
     number: int | None
     id: str | None
+    is_first: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,12 +103,15 @@ class Evidence:
 
     def mark(self, citation: Citation) -> Mark:
         """The citation's mark; without number where its quote does not stand at its offsets."""
-        if citation not in self._marks:
-            if self._text(citation.source_id, citation.field)[citation.start : citation.end] != citation.quote:
-                return Mark(None, None)
-            number = len(self._marks) + 1
-            self._marks[citation] = Mark(number, f"{self._prefix}-c{number}")
-        return self._marks[citation]
+        known = self._marks.get(citation)
+        if known is not None:
+            return known
+        text = self._text(citation.source_id, citation.field)
+        if not citation.quote or text[citation.start : citation.end] != citation.quote:
+            return Mark(None, None)
+        number = len(self._marks) + 1
+        mark = self._marks[citation] = Mark(number, f"{self._prefix}-c{number}")
+        return replace(mark, is_first=True)
 
     def sources(self) -> Iterator[CitedSource]:
         """Every source with the words that were marked; to be asked for when all answers are told."""
