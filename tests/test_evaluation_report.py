@@ -378,6 +378,12 @@ def test_a_page_is_self_contained_and_its_links_lead_somewhere(
             assert attrs["href"] in {link for case in run.suite.cases for s in case.request.sources for link in s.links}
 
 
+def test_a_page_writes_out_what_would_hide_or_turn_around(hostile: Run) -> None:
+    page = render_report(hostile)
+    assert not re.search("[\x00-\x08\x0b-\x1f\u202e\u2067]", page)
+    assert "Is ⟨U+202E⟩gnp.exe safe?" in Page(page).text
+
+
 def test_a_page_tells_failures_scores_points_and_evidence(second: Run) -> None:
     page = Page(render_report(second, gate_lines=[(False, "FAIL point_recall at least 2")]))
     assert "1 answer failed" in page.text

@@ -13,7 +13,7 @@ from io import StringIO
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
-from cnaps_rag.evaluation.report.wording import library_of
+from cnaps_rag.evaluation.report.wording import library_of, seen
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -150,5 +150,5 @@ def _lead(element: ElementTree.Element, title_by_href: Mapping[str, str]) -> Non
     element.set("tabindex", "-1")
     element.attrib.pop("target", None)
     title = ElementTree.Element("title")
-    title.text = title_by_href.get(element.get("href", ""), "")
+    title.text = seen(title_by_href.get(element.get("href", ""), ""))
     element.insert(0, title)

@@ -1,8 +1,8 @@
 """A run as one self-contained page: what was run, what changed, drawings, a table of cases, and each case in full.
 
 As in `cnaps_rag.render.html`, nothing is loaded from elsewhere, style and script are admitted by their hashes, and
-every text passes through the template's escaping; sources and answers are hostile. The script sorts, filters and opens
-what a link leads to; all else works without it.
+every text passes through the template's escaping. Sources and answers are hostile: what is hidden in them is written
+out. The script sorts, filters and opens what a link leads to; all else works without it.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def render_report(run: Run, baseline: Run | None = None, *, gate_lines: Sequence
     hrefs = {record.case: f"#{anchor_of(record.case)}" for record in run.records if record.repeat == 0}
     style, script = Markup(_read("page.css")), Markup(_read("page.js"))  # ours, as are the drawings
     cases = list(view_cases(run, baseline, shared))
-    page = _template().render(
+    return _template().render(
         run=run,
         comparison=comparison,
         made_of=list(_made_of(run)),
@@ -89,7 +89,6 @@ def render_report(run: Run, baseline: Run | None = None, *, gate_lines: Sequence
         style_hash=_hash(style),
         script_hash=_hash(script),
     )
-    return page.encode("utf-8", "replace").decode()  # half a character, as JSON can hold, fits no file
 
 
 def _made_of(run: Run) -> Iterator[tuple[str, Any]]:
@@ -174,6 +173,11 @@ def _markup(svg: str) -> str:
     return Markup(svg)  # drawn by ElementTree, which escapes all names
 
 
+def _finalized(value: Any) -> Any:
+    """Whatever the template is about to escape and print: no text may turn around, or hide, what is read."""
+    return wording.seen(value) if type(value) is str else value
+
+
 def _hash(text: str) -> str:
     return f"sha256-{b64encode(sha256(text.encode()).digest()).decode()}"
 
@@ -189,6 +193,11 @@ def _template() -> Template:
 
     pages = {name: _read(name) for name in ("page.html", "case.html")}
     environment = Environment(
-        loader=DictLoader(pages), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=DictLoader(pages),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_finalized,
     )
     return environment.get_template("page.html")

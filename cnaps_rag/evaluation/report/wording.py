@@ -138,6 +138,16 @@ def one_line(text: str) -> str:
     return _BLANK_RUN.sub(" ", _SHOWS_NOTHING.sub("", _BLANK_RUN.sub(" ", text))).strip()
 
 
+_UNSEEN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff\U000e0000-\U000e007f]"
+)
+
+
+def seen(text: str) -> str:
+    """`text` with its controls, direction marks and hidden characters written out: ``⟨U+202E⟩``."""
+    return _UNSEEN.sub(lambda found: f"⟨U+{ord(found.group()):04X}⟩", text.replace("\r\n", "\n"))
+
+
 def shorten(text: str, limit_characters: int) -> str:
     """`text` on one line, cut where it is too long."""
     text = one_line(text)
