@@ -39,8 +39,8 @@ benchmarks: $(VENV)/.installed-dev
 evals: $(VENV)/.installed-dev
 	@rm -rf build/runs
 	$(BIN)/cnaps-rag eval evals/seeds.yaml --drafter extractive --out build/runs/seeds
-	$(BIN)/cnaps-rag eval evals/seeds.yaml --llm qwen2.5-coder-1.5b --out build/runs/seeds-llm \
-	  --replay evals/sessions/seeds-qwen2.5-coder-1.5b.jsonl --baseline build/runs/seeds
+	$(BIN)/cnaps-rag eval evals/seeds.yaml --replay evals/sessions/seeds-qwen2.5-coder-1.5b.jsonl \
+	  --out build/runs/seeds-llm --baseline build/runs/seeds
 	$(BIN)/cnaps-rag eval evals/requests.yaml --drafter extractive --out build/runs/requests
 	$(BIN)/python tests/outcomes.py
 

@@ -90,7 +90,7 @@ def test_the_same_recording_twice_is_the_same_but_for_times(suite: Path, tmp_pat
         )
         assert status == 0, notes
     for name in ("one", "two"):
-        again = ["--out", tmp_path / name, "--llm", "scripted", "--replay", tmp_path / "session.jsonl"]
+        again = ["--out", tmp_path / name, "--replay", tmp_path / "session.jsonl"]
         status, _, notes = run("eval", suite, *again, "--csv", tmp_path / f"{name}.csv")
         assert status == 0, notes
     runs = [load_run(tmp_path / name) for name in ("llm", "one", "two")]

@@ -219,7 +219,8 @@ def test_the_same_recording_gives_the_same_figures(tmp_path: Path) -> None:
     assert first.values("claims_supported") == {case: [pytest.approx(2 / 3)] for case in ("c00", "c01", "c02")}
     save_session(first, tmp_path / "session.jsonl")
     for name, session in (("folder", tmp_path / "first"), ("file", tmp_path / "session.jsonl")):
-        replayed = Plan(settings=plan.settings, session=load_session(session))
+        recorded = load_session(session)
+        replayed = Plan(settings=recorded.settings, session=recorded)
         run = run_suite(suite, tmp_path / name, replayed)
         assert figures(run) == figures(first)
         assert run.info.is_replay
@@ -230,14 +231,10 @@ def test_a_recording_of_other_prompts_says_so(tmp_path: Path) -> None:
     suite = suite_with(1)
     with ScriptedLLM(REPLY) as llm:
         first = run_suite(suite, tmp_path / "first", Plan(settings=by_llm(llm)))
-    session = {record.key: record.exchanges for record in first.records}
-    other = Plan(settings=first_settings(first, llm_temperature=0.5), session=session)
+    session = load_session(first.folder)
+    other = Plan(settings=session.settings.model_copy(update={"llm_temperature": 0.5}), session=session)
     run = run_suite(suite, tmp_path / "other", other)
     assert "Nothing was recorded for this prompt" in (run.records[0].error or "")
-
-
-def first_settings(run: Run, **more: Any) -> cr.Settings:
-    return cr.Settings(**{**{k: v for k, v in run.info.settings.items() if v is not None}, **more})
 
 
 def test_failures_are_recorded_and_fail_again(tmp_path: Path) -> None:
@@ -256,9 +253,20 @@ def test_failures_are_recorded_and_fail_again(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ['{"case": "a"}', "[]", "{", '{"case": "a", "repeat": 0, "exchanges": [{}]}'])
 def test_what_is_no_session_is_told_with_its_line(tmp_path: Path, text: str) -> None:
-    (tmp_path / "s.jsonl").write_text(text + "\n")
+    (tmp_path / "s.jsonl").write_text('{"settings": {}}\n' + text + "\n")
+    with pytest.raises(cr.RequestError, match=r"s\.jsonl:2 is no line of a recorded session"):
+        load_session(tmp_path / "s.jsonl")
+    (tmp_path / "s.jsonl").write_text('{"settings": {"speed": 3}}\n')
     with pytest.raises(cr.RequestError, match=r"s\.jsonl:1 is no line of a recorded session"):
         load_session(tmp_path / "s.jsonl")
+
+
+def test_a_run_without_an_llm_cannot_be_replayed(tmp_path: Path) -> None:
+    run = run_suite(suite_with(1), tmp_path / "r", EXTRACTIVE)
+    save_session(run, tmp_path / "s.jsonl")
+    for path in (run.folder, tmp_path / "s.jsonl"):
+        with pytest.raises(cr.RequestError, match="holds no reply of an LLM"):
+            load_session(path)
 
 
 # Outside answers

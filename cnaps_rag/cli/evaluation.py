@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from cnaps_rag.evaluation.report.summary import Comparison
     from cnaps_rag.evaluation.runs import CaseRecord, Plan, Run, Shard
     from cnaps_rag.evaluation.suite import Suite
-    from cnaps_rag.settings import Settings
 
 _Command = Callable[..., Any]
 
@@ -199,12 +198,14 @@ def _plan(options: dict[str, Any]) -> Plan:
 
     if options["answers"] and (options["replay"] or options["record"]):
         raise RequestError("--answers come from outside.", remedy="Leave out --replay and --record.")
-    settings: Settings = read_settings({name: options[name] for name in _SETTINGS})
+    given = {name: options[name] for name in _SETTINGS if options[name] is not None}
+    session = load_session(options["replay"]) if options["replay"] else None
     return Plan(
-        settings=settings,
+        # What is replayed was asked for with the settings of its recording: they rule, not the environment's.
+        settings=read_settings(given) if session is None else session.settings.model_copy(update=given),
         repeat=options["repeat"],
         shard=_shard(options["shard"]),
-        session=load_session(options["replay"]) if options["replay"] else None,
+        session=session,
         answers=load_answers(options["answers"]) if options["answers"] else None,
         concurrency=options["concurrency"],
     )

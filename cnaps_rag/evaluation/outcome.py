@@ -146,5 +146,7 @@ def _unescaped(markdown: str) -> str:
 
 def _verdict_at(start: int, end: int, findings: Iterable[ClaimFinding]) -> Verdict:
     """Verdict of the findings that touch a span: the first that did not pass, else ``supported``."""
-    verdicts = [found.verdict for found in findings if found.start < end and start < found.end]
-    return next((verdict for verdict in verdicts if verdict not in ("supported", "not_a_claim")), "supported")
+    for found in findings:
+        if found.start < end and start < found.end and found.verdict not in ("supported", "not_a_claim"):
+            return found.verdict
+    return "supported"

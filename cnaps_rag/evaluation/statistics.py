@@ -122,7 +122,7 @@ def compare_paired(first: ValuesByCase, second: ValuesByCase) -> Difference | No
 
 def mcnemar_p(n_gained: int, n_lost: int) -> float:
     """Two-sided p of McNemar's exact test: chance of so uneven a split of the changed cases if both ways are alike."""
-    from scipy.stats import binomtest
+    from scipy.stats import binomtest  # pyright: ignore[reportUnknownVariableType]
 
     n_changed = n_gained + n_lost
     return float(binomtest(n_gained, n_changed, 0.5).pvalue) if n_changed else 1.0

@@ -107,9 +107,18 @@ def settings_values(settings: Settings) -> dict[str, Any]:
     return settings.model_dump(mode="json", exclude=set(LEFT_OUT_SETTINGS))
 
 
+def given_settings(values: dict[str, Any]) -> Settings:
+    """Settings as `settings_values` wrote them; nothing comes from the environment.
+
+    Raises:
+        ValueError: they are none.
+    """
+    return _GivenSettings(**values)
+
+
 def settings_of(bundle: ProofBundle) -> Settings:
     """The settings that the answer was made with, without key, address and cache file."""
-    return _GivenSettings(**bundle.settings)
+    return given_settings(bundle.settings)
 
 
 def request_of(bundle: ProofBundle) -> AnswerRequest:

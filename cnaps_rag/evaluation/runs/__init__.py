@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cnaps_rag.evaluation.runs.records import CaseRecord, PointRecord, RunInfo, Shard
 from cnaps_rag.evaluation.runs.runner import Plan, run_suite
-from cnaps_rag.evaluation.runs.sessions import load_answers, load_session, save_session
+from cnaps_rag.evaluation.runs.sessions import Session, load_answers, load_session, save_session
 from cnaps_rag.evaluation.runs.store import Run, load_run, merge_runs
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "PointRecord",
     "Run",
     "RunInfo",
+    "Session",
     "Shard",
     "load_answers",
     "load_run",

@@ -124,7 +124,7 @@ async def _record(case: SuiteCase, repeat: int, plan: Plan) -> CaseRecord:
     if plan.answers is not None:
         return await asyncio.to_thread(_record_outside, case, repeat, plan)
     settings, recorded = plan.settings, plan.session
-    source = LLM(settings) if recorded is None else RecordedLLM(recorded.get((case.id, repeat), ()), settings)
+    source = LLM(settings) if recorded is None else RecordedLLM(recorded.exchanges.get((case.id, repeat), ()), settings)
     llm = RecordingLLM(source, settings)
     try:
         answer = await Answerer(settings, llm=llm).aanswer(case.request)
