@@ -51,6 +51,8 @@ def interval_text(metric: Metric, interval: tuple[float, float] | None) -> str:
     """Both ends of an interval."""
     if interval is None:
         return f"under {LEAST_CASES} cases"
+    if interval[0] == interval[1]:  # the bootstrap knows nothing of what it has not seen: no interval of width 0
+        return "all alike"
     low, high = (mean_text(metric, end) for end in interval)
     return f"{low} to {high}"
 
@@ -64,6 +66,8 @@ def difference_interval_text(metric: Metric, difference: Difference) -> str:
     """Both ends of a difference's interval, with their signs."""
     if difference.interval is None:
         return f"under {LEAST_CASES} cases"
+    if difference.interval[0] == difference.interval[1]:
+        return "all alike"
     low, high = (signed(metric, end) for end in difference.interval)
     return f"{low} to {high}"
 
@@ -119,14 +123,15 @@ def change_line(comparison: Comparison) -> str:
 
 
 def shared_line(comparison: Comparison) -> str:
-    """How many cases were compared, how many left out and why."""
-    left_out = len(comparison.left_out)
-    if not left_out:
-        return f"Compared on {n_of(len(comparison.shared), 'case')}."
-    return (
-        f"Compared on the {n_of(len(comparison.shared), 'case')} whose request and gold are the same in both suites; "
-        f"{n_of(left_out, 'case')} left out."
-    )
+    """How many cases were compared, how many left out and why, and how an outcome is decided."""
+    left_out, n_cases = len(comparison.left_out), n_of(len(comparison.shared), "case")
+    compared = f"Compared on {n_cases}."
+    if left_out:
+        compared = (
+            f"Compared on the {n_cases} whose request and gold are the same in both suites; "
+            f"{n_of(left_out, 'case')} left out."
+        )
+    return f"{compared} Each outcome is decided by itself, at 5%: of 20, one may differ by chance."
 
 
 _SHOWS_NOTHING = re.compile(rf"[{INVISIBLE}\ud800-\udfff]+")
