@@ -122,6 +122,12 @@ def change_line(comparison: Comparison) -> str:
     return ", ".join(told)
 
 
+DECIDED = (
+    "A metric is called better or worse where the 95% interval of its paired difference leaves out 0 (for yes or no, "
+    "McNemar's test agrees too). Of metrics that did not change, about one in twenty is called so by chance."
+)
+
+
 def shared_line(comparison: Comparison) -> str:
     """How many cases were compared, how many left out and why, and how an outcome is decided."""
     left_out, n_cases = len(comparison.left_out), n_of(len(comparison.shared), "case")
@@ -131,7 +137,7 @@ def shared_line(comparison: Comparison) -> str:
             f"Compared on the {n_cases} whose request and gold are the same in both suites; "
             f"{n_of(left_out, 'case')} left out."
         )
-    return f"{compared} Each outcome is decided by itself, at 5%: of 20, one may differ by chance."
+    return f"{compared} {DECIDED}"
 
 
 _SHOWS_NOTHING = re.compile(rf"[{INVISIBLE}\ud800-\udfff]+")
