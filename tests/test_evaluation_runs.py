@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -295,6 +296,20 @@ def test_what_is_no_outside_answer_is_told_with_its_line(tmp_path: Path, line: s
     (tmp_path / "a.jsonl").write_text('{"case": "z", "text": ""}\n' + line)
     with pytest.raises(cr.RequestError, match=r"a\.jsonl:2 is no answer"):
         load_answers(tmp_path / "a.jsonl")
+
+
+def test_other_outside_texts_are_another_run(tmp_path: Path) -> None:
+    plans = [Plan(settings=EXTRACTIVE.settings, answers={("c00", 0): text}) for text in ("One.", "Two.")]
+    run_suite(suite_with(1), tmp_path / "r", plans[0])
+    with pytest.raises(cr.RequestError, match="answers_sha256"):
+        run_suite(suite_with(1), tmp_path / "r", plans[1], resume=True)
+
+
+def test_a_suite_runs_where_an_event_loop_runs_already(tmp_path: Path) -> None:
+    async def in_a_notebook() -> Run:
+        return run_suite(suite_with(1), tmp_path / "r", EXTRACTIVE)
+
+    assert len(asyncio.run(in_a_notebook()).records) == 1
 
 
 def test_an_outside_answer_given_twice_is_refused(tmp_path: Path) -> None:

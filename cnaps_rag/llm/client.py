@@ -75,7 +75,7 @@ class LLM:
             ServiceUnavailableError: it failed in a way that may pass, and no time or retry was left.
             ServiceError: it failed in a way that will not pass. `usage` of each error counts the calls up to then.
         """
-        return _run(self.acomplete(prompt, deadline_s=deadline_s))
+        return run_coroutine(self.acomplete(prompt, deadline_s=deadline_s))
 
     async def acomplete(self, prompt: Asking, *, deadline_s: float | None = None) -> Reply:
         """`complete` for asyncio."""
@@ -100,7 +100,7 @@ class LLM:
 _T = TypeVar("_T")
 
 
-def _run(coroutine: Coroutine[Any, Any, _T]) -> _T:
+def run_coroutine(coroutine: Coroutine[Any, Any, _T]) -> _T:
     """Result of `coroutine`, run in this thread or, where an event loop runs in it already, in another."""
 
     def run() -> _T:

@@ -28,6 +28,7 @@ class RunInfo(_Frozen):
     """What a run was made with; two runs with equal `identity` answer the same suite in the same way.
 
     Attributes:
+        answers_sha256: of the texts from outside; None where this library answered.
         settings: everything of `Settings` but key and address.
         drafter: ``extractive``, the LLM's name, or ``outside`` where the answers came from a file.
         prompts_sha256: of all prompt files.
@@ -44,6 +45,7 @@ class RunInfo(_Frozen):
     repeat: int = Field(default=1, ge=1)
     shard: Shard | None = None
     drafter: str
+    answers_sha256: str | None = None
     settings: dict[str, Any]
     prompts_sha256: str
     scored_by: str

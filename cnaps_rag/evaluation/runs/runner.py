@@ -19,7 +19,8 @@ from cnaps_rag.evaluation.runs.records import CaseRecord, PointRecord, RunInfo, 
 from cnaps_rag.evaluation.runs.sessions import Key, Session
 from cnaps_rag.evaluation.runs.store import Run, RunWriter, create_run, keys_of, load_run, resume_run
 from cnaps_rag.evaluation.suite import Gold, Suite, SuiteCase
-from cnaps_rag.llm import LLM, RecordedLLM, RecordingLLM
+from cnaps_rag.llm import LLM, RecordedLLM, RecordingLLM, sha256_of
+from cnaps_rag.llm.client import run_coroutine
 from cnaps_rag.pipeline import Answerer
 from cnaps_rag.prompt import prompts_sha256
 from cnaps_rag.proof.bundle import settings_values
@@ -113,7 +114,7 @@ def _answer_all(todo: list[tuple[SuiteCase, int]], plan: Plan, writer: RunWriter
     ]
     dataset = Dataset[tuple[SuiteCase, int], None, None](name=writer.folder.name, cases=rows)
     concurrency = plan.concurrency or (4 if _drafts_by_llm(plan) else 1)
-    report = asyncio.run(dataset.evaluate(work, max_concurrency=concurrency, progress=False))
+    report = run_coroutine(dataset.evaluate(work, max_concurrency=concurrency, progress=False))
     if report.failures:  # faults of this code: what may go wrong with an answer is a record
         raise RuntimeError(f"{report.failures[0].name}: {report.failures[0].error_stacktrace}")
 
@@ -187,6 +188,7 @@ def _info(suite: Suite, name: str, plan: Plan) -> RunInfo:
         repeat=plan.repeat,
         shard=plan.shard,
         drafter="outside" if plan.answers is not None else llm or "extractive",
+        answers_sha256=None if plan.answers is None else sha256_of(sorted(plan.answers.items())),
         settings=settings_values(plan.settings),
         prompts_sha256=prompts_sha256(),
         scored_by=files_of("verifier", None).sha256["model.onnx"],
