@@ -42,6 +42,7 @@ evals: $(VENV)/.installed-dev
 	$(BIN)/cnaps-rag eval evals/seeds.yaml --replay evals/sessions/seeds-qwen2.5-coder-1.5b.jsonl \
 	  --out build/runs/seeds-llm --baseline build/runs/seeds
 	$(BIN)/cnaps-rag eval evals/requests.yaml --drafter extractive --out build/runs/requests
+	$(BIN)/python evals/benchmarks/points.py --quick
 	$(BIN)/python tests/outcomes.py
 
 # The browser tests drive Debian's Chromium; where it can neither be found nor installed, they skip and say so.
