@@ -125,10 +125,14 @@ def _copied(claim: Claim, slot: Slot, brief: Brief) -> list[Passage]:
 
 
 def _speaking(claim: Claim, slot: Slot, brief: Brief) -> list[Passage]:
-    """Sentences that the claim cites, then all of its subject's own: an LLM's ids are often off by one."""
+    """Sentences that the claim cites, then all of its subject's own: an LLM's ids are often off by one.
+
+    None that orders its reader about: a planted instruction is nothing that a source says of its subject.
+    """
     by_id = brief.passages.by_id
     cited = [by_id[passage_id] for passage_id in claim.evidence if passage_id in by_id]
-    return [p for p in (*cited, *brief.passages.of(slot.subject)) if not p.id.endswith(".0")]
+    speaking = [p for p in (*cited, *brief.passages.of(slot.subject)) if not p.id.endswith(".0")]
+    return [p for p in speaking if p.source_id == QUESTION_ID or not orders(p.text)]
 
 
 def _is_copy(text: str, sentence: str) -> bool:

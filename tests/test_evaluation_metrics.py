@@ -11,7 +11,7 @@ from outcomes import ABSENCES, BAD, EMPTY, FOUR, GOLD, GRAINNET_QUOTE, P1, PERFE
 import cnaps_rag as cr
 from cnaps_rag.evaluation.metrics import METRIC_BY_NAME, METRICS
 from cnaps_rag.evaluation.outcome import DraftCounts, outcome_of, outside_outcome
-from cnaps_rag.evaluation.suite import Gold, GoldLinks, MissingPoint
+from cnaps_rag.evaluation.suite import ForbiddenPoint, Gold, GoldLinks, MissingPoint
 from cnaps_rag.report import AnswerSlot
 from cnaps_rag.sources import SourceId
 
@@ -124,6 +124,18 @@ def test_a_point_may_be_told_in_two_claims() -> None:
 def test_a_wrong_number_tells_no_point() -> None:
     claim = told("It was trained on 4,000 pairs of noisy and clean pictures.", P1, GRAINNET_QUOTE)
     assert scores_of(replace(PERFECT, claims=(claim,)))["forbidden_said"].value == 0
+
+
+def test_what_a_source_is_quoted_with_tells_no_forbidden_point_unless_it_is_told_of_another() -> None:
+    gold = Gold(forbidden=(ForbiddenPoint(text="It takes the noise out of night photographs."),))
+    words = 'The paper says: "GrainNet removes noise from photographs taken at night."'
+    quoted = told(words, P1, GRAINNET_QUOTE)
+    assert scores_of(replace(PERFECT, claims=(quoted,)), gold)["forbidden_said"].value == 0
+    for claim in (
+        replace(quoted, verdict="misattributed"),
+        told("GrainNet denoises night photographs.", P1, GRAINNET_QUOTE),
+    ):
+        assert scores_of(replace(PERFECT, claims=(claim,)), gold)["forbidden_said"].value == 1
 
 
 def test_slots_that_readers_may_differ_on_are_scored_neither_way() -> None:

@@ -15,12 +15,6 @@ from cnaps_rag.sources import SourceId
 from cnaps_rag.verifier import Verifier
 from cnaps_rag.words import content_stems
 
-_SURELY = 2 / 3
-"""How far from the threshold to certainty a forbidden point must come: most are a true sentence with one word changed,
-which the verifier overlooks most. Chosen on the a and b cases of evals/requests.yaml, where extractive answers, which
-say none of them, are blamed for 1 of 89 instead of 5; on the c and d cases for 3 of 85 instead of 9. The price: of gold
-points, which are freer in words, 37 of 78 are found there instead of 63."""
-
 ABSENT = "The supplied sources do not say"
 
 
@@ -77,7 +71,7 @@ def read_outcome(outcome: Outcome, gold: Gold, verifier: Verifier) -> Readings:
     return Readings(
         points=None if points is None else reader.told(points),
         on_point=None if gold.points is None else reader.on_point([(p.text, p.quote, p.source) for p in gold.points]),
-        forbidden=None if gold.forbidden is None else reader.told_anyhow([point.text for point in gold.forbidden]),
+        forbidden=None if gold.forbidden is None else reader.told_unsupported([point.text for point in gold.forbidden]),
         missing=None if others is None else reader.absent([(row.text, row.source) for row in others]),
         cited=reader.cited(),
     )
@@ -87,10 +81,12 @@ def read_outcome(outcome: Outcome, gold: Gold, verifier: Verifier) -> Readings:
 class _Window:
     """Words of an answer that are read together: a sentence, two that follow each other, or all of one source.
 
-    `source_ids` are what it rests on, `named_ids` what it speaks of by name.
+    `source_ids` are what it rests on, `named_ids` what it speaks of by name; `quotes` where any of it is a supported
+    quotation, word for word.
     """
 
     text: str
+    quotes: bool
     source_ids: frozenset[SourceId]
     named_ids: frozenset[SourceId]
     claim: int
@@ -109,16 +105,28 @@ class _Reader:
         Of the 97 gold points of ../shared that extractive answers quote, single claims tell 76 by the verifier, these
         windows 88; of 33 others, both tell 2.
         """
-        rows_by_source: dict[frozenset[SourceId], list[tuple[int, str]]] = {}
+        rows_by_source: dict[frozenset[SourceId], list[tuple[int, str, bool]]] = {}
         for place, claim in enumerate(self._outcome.telling):
             rows = rows_by_source.setdefault(self._sources_of(claim), [])
-            rows += [(place, claim.words[start:end]) for start, end in split_sentences(claim.words)]
+            sentences = [claim.words[start:end] for start, end in split_sentences(claim.words)]
+            rows += [(place, sentence, self._is_quoted(sentence, claim)) for sentence in sentences]
         for ids, rows in rows_by_source.items():
             runs = [rows[start:end] for start in range(len(rows)) for end in (start + 1, start + 2) if end <= len(rows)]
             for run in [*runs, rows] if len(rows) > 2 else runs:
-                text = " ".join(words for _, words in run)
+                text = " ".join(words for _, words, _ in run)
                 named = frozenset(mention.source_id for mention in find_mentions(text, self._request))
-                yield _Window(text=self._plain(text, *ids), source_ids=ids, named_ids=named, claim=run[0][0])
+                yield _Window(
+                    text=self._plain(text, *ids),
+                    quotes=any(is_quoted for _, _, is_quoted in run),
+                    source_ids=ids,
+                    named_ids=named,
+                    claim=run[0][0],
+                )
+
+    def _is_quoted(self, sentence: str, claim: SaidClaim) -> bool:
+        """Whether a supported claim says this in its source's own words."""
+        evidence = _folded(" ".join(citation.quote for citation in claim.cited or claim.evidence))
+        return claim.verdict == "supported" and _folded(sentence) in evidence
 
     def told(self, points: Sequence[tuple[str, str]]) -> tuple[Match, ...]:
         """For each point, a text and its source, what the answer says that entails it best.
@@ -136,10 +144,12 @@ class _Reader:
             for text, source_id in points
         )
 
-    def told_anyhow(self, statements: Sequence[str]) -> tuple[Match, ...]:
-        """For each statement, what the answer says that entails it best, whatever source it cites for that.
+    def told_unsupported(self, statements: Sequence[str]) -> tuple[Match, ...]:
+        """For each statement that no source supports, what the answer says that entails it best, whatever it cites.
 
-        Of a statement that speaks of sources by name, only what is told of one of them, by citing or by naming it.
+        Of a statement that speaks of sources by name, only what is told of one of them, by citing or by naming it. Not
+        what a source is quoted with, and supported: such statements are those that no source supports, so a quotation
+        cannot tell one, however near it comes (most are a true sentence with one word changed).
         """
         found: list[Match] = []
         for text in statements:
@@ -148,9 +158,9 @@ class _Reader:
             rows = [
                 (window.claim, self._plain(window.text, *twins), self._plain(text, *twins))
                 for window in self._windows
-                if not twins or twins & (window.source_ids | window.named_ids)
+                if not window.quotes and (not twins or twins & (window.source_ids | window.named_ids))
             ]
-            found.append(self._best(rows, way_to_certainty=_SURELY))
+            found.append(self._best(rows))
         return tuple(found)
 
     def on_point(self, points: Sequence[tuple[str, str, str]]) -> tuple[Match, ...]:
@@ -199,14 +209,13 @@ class _Reader:
         ]
         return CitedClaim(claim=place, is_supported=whole, is_useful=tuple(useful))
 
-    def _best(self, rows: Sequence[tuple[int, str, str]], *, way_to_certainty: float = 0.0) -> Match:
-        """Best of rows: place of the claim, evidence, statement; told so far on the way from threshold to certainty."""
+    def _best(self, rows: Sequence[tuple[int, str, str]]) -> Match:
+        """Best of rows: place of the claim, evidence, statement."""
         if not rows:
             return Match(is_told=False, score=0.0, claim=None)
         scores = self._scores([(evidence, statement) for _, evidence, statement in rows])
         score, place = max(zip(scores, (place for place, _, _ in rows), strict=True), key=lambda row: row[0])
-        needed = self._verifier.threshold + way_to_certainty * (1 - self._verifier.threshold)
-        return Match(is_told=score >= needed, score=score, claim=place)
+        return Match(is_told=score >= self._verifier.threshold, score=score, claim=place)
 
     def _supports(self, pairs: Sequence[tuple[str, str]]) -> list[bool]:
         return [score >= self._verifier.threshold for score in self._scores(pairs)]
