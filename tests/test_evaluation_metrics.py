@@ -127,13 +127,13 @@ def test_a_wrong_number_tells_no_point() -> None:
 
 
 def test_what_a_source_is_quoted_with_tells_no_forbidden_point_unless_it_is_told_of_another() -> None:
-    gold = Gold(forbidden=(ForbiddenPoint(text="It takes the noise out of night photographs."),))
+    gold = Gold(forbidden=(ForbiddenPoint(text="It removes noise from photographs taken at night."),))
     words = 'The paper says: "GrainNet removes noise from photographs taken at night."'
     quoted = told(words, P1, GRAINNET_QUOTE)
     assert scores_of(replace(PERFECT, claims=(quoted,)), gold)["forbidden_said"].value == 0
     for claim in (
         replace(quoted, verdict="misattributed"),
-        told("GrainNet denoises night photographs.", P1, GRAINNET_QUOTE),
+        told("GrainNet takes away the noise of photographs taken at night.", P1, GRAINNET_QUOTE),
     ):
         assert scores_of(replace(PERFECT, claims=(claim,)), gold)["forbidden_said"].value == 1
 
