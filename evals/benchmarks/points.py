@@ -33,7 +33,6 @@ class Labelled:
     """One statement, whether a reader found it told (None: arguable), and whether the metric does."""
 
     kind: str
-    half: str
     label: bool | None
     is_told: bool
 
@@ -69,9 +68,8 @@ def labelled(found: dict[tuple[str, str, str], CaseRecord], rows: list[dict[str,
         if sha256(answer_text(record)) != row["answer_sha256"]:
             continue
         points = record.points if row["kind"] == "point" else record.forbidden
-        half = "chosen on (seeds, a, b)" if row["suite"] == "seeds" or row["case"][0] in "ab" else "other (c, d)"
         label = {"yes": True, "no": False, "arguable": None}[row["label"]]
-        yield Labelled(kind=row["kind"], half=half, label=label, is_told=points[row["place"]].is_told)
+        yield Labelled(kind=row["kind"], label=label, is_told=points[row["place"]].is_told)
 
 
 def share(hits: int, n: int) -> str:
@@ -96,17 +94,17 @@ def main() -> None:
     labels = list(labelled(found, rows))
     n_changed = len(rows) - len(labels)
     print(f"{len(labels)} labels; {n_changed} more are of answers that have changed since they were read\n")
-    print("| kind | cases | found told: a reader agrees | found not told: a reader agrees | told: found | arguable |")
-    print("|---|---|---|---|---|---|")
+    print("| kind | found told: a reader agrees | found not told: a reader agrees | told: found | arguable |")
+    print("|---|---|---|---|---|")
     for kind in ("point", "forbidden"):
-        for half in sorted({label.half for label in labels}):
-            part = [label for label in labels if (label.kind, label.half) == (kind, half)]
-            n = Counter((label.label, label.is_told) for label in part)
-            told = share(n[True, True], n[True, True] + n[False, True])
-            not_told = share(n[False, False], n[False, False] + n[True, False])
-            # Forbidden points were drawn by decision (all found told, 30 others): what is told among all is not known.
-            recall = share(n[True, True], n[True, True] + n[True, False]) if kind == "point" else "-"
-            print(f"| {kind} | {half} | {told} | {not_told} | {recall} | {n[None, True] + n[None, False]} |")
+        n = Counter((label.label, label.is_told) for label in labels if label.kind == kind)
+        told = share(n[True, True], n[True, True] + n[False, True])
+        not_told = share(n[False, False], n[False, False] + n[True, False])
+        # Forbidden points were not drawn at random, so what is told among all of them is not known from these.
+        recall = share(n[True, True], n[True, True] + n[True, False]) if kind == "point" else "-"
+        print(f"| {kind} | {told} | {not_told} | {recall} | {n[None, True] + n[None, False]} |")
+    forbidden = [point.is_told for record in found.values() for point in record.forbidden]
+    print(f"\nforbidden points found told in all these answers: {share(sum(forbidden), len(forbidden))}")
 
 
 if __name__ == "__main__":
