@@ -184,6 +184,15 @@ def test_the_comparison_tells_change_and_outcome(first: Run, second: Run) -> Non
     assert "llm_calls: c" in table
 
 
+def test_how_far_answers_to_one_case_lie_apart_is_told_in_every_form(first: Run, second: Run) -> None:
+    values = [None if record.error else float(record.repeat) for record in second.records]
+    apart = with_scores(second, "point_recall", values)
+    told = "Standard deviation between answers to one case: point_recall 0.707"
+    for shown in (render_run_table(apart), render_run_markdown(apart), render_report(apart)):
+        assert told in shown
+    assert "Standard deviation" not in render_run_table(first)
+
+
 def test_tables_keep_their_width_and_hold_no_control_characters(first: Run, second: Run, hostile: Run) -> None:
     tables = [render_run_table(second, all_metrics=True), render_comparison_table(compare_runs(first, second))]
     for table in tables:

@@ -116,7 +116,8 @@ def test_mcnemar(gained: int, lost: int, p: float) -> None:
 
 
 def test_spread_between_answers_to_one_case_is_told() -> None:
-    found = compare_paired({"a": [0.0, 1.0], "b": [0.5, 0.5]}, {"a": [1.0, 1.0], "b": [0.5, 0.5]})
+    found, once = estimate({"a": [0.0, 1.0], "b": [0.5, 0.5], "c": [0.3]}), estimate({"a": [0.0], "b": [1.0]})
     assert found is not None
-    assert found.repeat_sd == pytest.approx(np.sqrt(0.5 / 4))
-    assert compare_paired({"a": [0.0]}, {"a": [1.0]}).repeat_sd is None  # type: ignore[union-attr]
+    assert once is not None
+    assert found.repeat_sd == pytest.approx(np.sqrt(0.5 / 2))
+    assert once.repeat_sd is None

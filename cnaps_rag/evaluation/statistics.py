@@ -32,7 +32,10 @@ Outcome = Literal["better", "worse", "not distinguishable", "too few cases"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Estimate:
-    """Mean over `n` answers to `n_cases` cases, with a 95% interval (None below `LEAST_CASES`) and quantiles."""
+    """Mean over `n` answers to `n_cases` cases, with a 95% interval (None below `LEAST_CASES`) and quantiles.
+
+    `repeat_sd` is the standard deviation between answers to one case, pooled over cases; None without repeats.
+    """
 
     mean: float
     n: int
@@ -40,6 +43,7 @@ class Estimate:
     interval: tuple[float, float] | None
     median: float
     p95: float
+    repeat_sd: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,7 +54,6 @@ class Difference:
         difference: mean of the second less mean of the first, of case means; `interval` 95%, None where too few.
         p_value: of McNemar's exact test where all values are yes or no, else None; `n_gained` and `n_lost` count the
             cases that changed to yes and to no.
-        repeat_sd: standard deviation between answers of one case, pooled over both runs; None without repeats.
     """
 
     n_cases: int
@@ -61,7 +64,6 @@ class Difference:
     p_value: float | None = None
     n_gained: int | None = None
     n_lost: int | None = None
-    repeat_sd: float | None = None
 
     def outcome(self, *, higher_is_better: bool) -> Outcome:
         """Whether the second run is better: only where the interval leaves out 0, and McNemar's test agrees (5%)."""
@@ -88,6 +90,7 @@ def estimate(values_by_case: ValuesByCase) -> Estimate | None:
         interval=interval,
         median=float(np.quantile(all_values, 0.5)),
         p95=float(np.quantile(all_values, 0.95)),
+        repeat_sd=_repeat_sd(rows),
     )
 
 
@@ -116,7 +119,6 @@ def compare_paired(first: ValuesByCase, second: ValuesByCase) -> Difference | No
         p_value=p_value,
         n_gained=n_gained,
         n_lost=n_lost,
-        repeat_sd=_repeat_sd([run[case] for run in (first, second) for case in shared]),
     )
 
 
@@ -146,8 +148,8 @@ def _interval(means_of: _MeansOf, n_cases: int) -> tuple[float, float] | None:
     return float(low), float(high)
 
 
-def _repeat_sd(values: Sequence[Sequence[float]]) -> float | None:
-    repeated = [np.asarray(row, dtype=np.float64) for row in values if len(row) > 1]
+def _repeat_sd(rows: Sequence[NDArray[np.float64]]) -> float | None:
+    repeated = [row for row in rows if len(row) > 1]
     if not repeated:
         return None
     squares = sum(float(((row - row.mean()) ** 2).sum()) for row in repeated)

@@ -30,6 +30,7 @@ from cnaps_rag.evaluation.report.wording import (
     interval_text,
     mean_text,
     n_of,
+    repeats_line,
     shared_line,
     shorten,
     value_text,
@@ -53,6 +54,8 @@ def render_run_markdown(run: Run, baseline: Run | None = None) -> str:
     lines = [_verdict(run, comparison), "", _made_of(run)]
     lines += _compared(comparison) if comparison is not None else []
     lines += ["", *_metrics(run, comparison), ""]
+    spread = repeats_line(summarise(run))
+    lines += [spread, ""] if spread else []
     lines += _folded("Worst cases", _worst(run))
     if comparison is not None:
         lines += _folded("Cases that changed most", _changed(comparison))

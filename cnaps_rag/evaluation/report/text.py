@@ -21,6 +21,7 @@ from cnaps_rag.evaluation.report.wording import (
     n_of,
     one_line,
     reasons_text,
+    repeats_line,
     run_line,
     shared_line,
     shorten,
@@ -45,6 +46,7 @@ def render_run_table(run: Run, *, all_metrics: bool = False) -> str:
             ("metric", "mean", "95% interval", "median", "p95", "answers / cases", "unscored"),
             (_cells(row) for row in rows),
         ),
+        repeats_line(rows),
         _unscored(rows),
     ]
     return "\n\n".join(part for part in parts if part)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 
 from cnaps_rag.errors import RequestError
 from cnaps_rag.evaluation.metrics import Metric
-from cnaps_rag.evaluation.report.summary import NO_STEP, Comparison
+from cnaps_rag.evaluation.report.summary import NO_STEP, Comparison, MetricRow
 from cnaps_rag.evaluation.runs import Run
 from cnaps_rag.evaluation.statistics import LEAST_CASES, Difference, Estimate
 from cnaps_rag.links.characters import BLANKS, INVISIBLE
@@ -84,6 +84,19 @@ def signed(metric: Metric, value: float) -> str:
 def counts_text(estimate: Estimate) -> str:
     """How many answers and cases a mean is of: ``27 / 9``."""
     return f"{estimate.n} / {estimate.n_cases}"
+
+
+def repeats_line(rows: Sequence[MetricRow]) -> str:
+    """How far answers to one case lie apart, metric by metric; empty where each case was answered once."""
+    told = [
+        f"{row.metric.name} {mean_text(row.metric, row.estimate.repeat_sd)}"
+        for row in rows
+        if row.estimate is not None and row.estimate.repeat_sd
+    ]
+    repeated = any(row.estimate is not None and row.estimate.repeat_sd is not None for row in rows)
+    if not repeated:
+        return ""
+    return f"Standard deviation between answers to one case: {', '.join(told) or 'none, all are alike'}."
 
 
 def reasons_text(reasons: tuple[tuple[str, int], ...]) -> str:
