@@ -14,8 +14,10 @@ from cnaps_rag.checks.language import is_english
 from cnaps_rag.checks.names import check_expansions, check_names
 from cnaps_rag.checks.numbers import check_numbers
 from cnaps_rag.checks.quotes import read_frame
+from cnaps_rag.discourse import orders
 from cnaps_rag.index import PassageIndex
 from cnaps_rag.passages import PassageId
+from cnaps_rag.sentences import split_sentences
 from cnaps_rag.sources import QUESTION_ID, SourceId
 from cnaps_rag.validation.absences import AbsenceJudge
 from cnaps_rag.validation.evidence import cite, cite_field, is_entry, passages_about
@@ -111,6 +113,9 @@ class ClaimJudge:
         is_user = query.subject == QUESTION_ID or (speaks_of_user(text) and not find_mentions(text, self._request))
         if query.cited is not None and (judgement := self._check_ids(query, is_user=is_user)):
             return judgement
+        if query.cited is not None and not is_user and _quotes_order(text):
+            reason = "it repeats an instruction that stands in a source, which says nothing of its subject."
+            return rejected("not_found", "quotes", reason)
         spoken = (QUESTION_ID,) if is_user else spoken_of(text, self._request, query.subject)
         if query.cited is not None and query.subject is not None and not is_user:
             spoken = (query.subject,)
@@ -199,3 +204,11 @@ class ClaimJudge:
     @cached_property
     def _vocabulary(self) -> frozenset[str]:
         return frozenset(word.text.lower() for word in split_words(self._all_text))
+
+
+def _quotes_order(claim: str) -> bool:
+    """Whether a claim only quotes, and quotes a sentence that orders its reader about: true, and planted to be read."""
+    framed = read_frame(claim)
+    return framed is not None and any(
+        orders(quoted[start:end]) for quoted in framed[1] for start, end in split_sentences(quoted)
+    )
