@@ -3,41 +3,28 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from answers import hostile_body, seed_body
+from browsers import BROWSER_MARKS, PHONE, WIDE, emulate, start_browser
 
 from cnaps_rag.render.html import render_html
 from cnaps_rag.render.layout import AnswerBody, shown_line
 from cnaps_rag.render.markdown import render_markdown
 
-CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None or DRIVER is None, reason="Chromium and its driver are not installed here"),
-]
+pytestmark = BROWSER_MARKS
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed here")
 
-WIDE, PHONE = (1280, 900), (360, 740)
 WAIT_MS = 400  # past the transitions of the style sheet and the wait of the script
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    from selenium.webdriver.chrome.service import Service
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"performance": "ALL", "browser": "ALL"})
-    driver = webdriver.Chrome(options=options, service=Service(DRIVER))
+    driver = start_browser()
     yield driver
     driver.quit()
 
@@ -50,16 +37,7 @@ def open_page(browser: Any, tmp_path: Path) -> Open:
     def open_page(body: AnswerBody, *, size: tuple[int, int] = WIDE, scheme: str = "light") -> Any:
         page = tmp_path / "page.html"
         page.write_text(render_html(body, is_traceable=True), encoding="utf-8")
-        width, height = size
-        browser.execute_cdp_cmd(
-            "Emulation.setDeviceMetricsOverride",
-            {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": size == PHONE},
-        )
-        features = [
-            {"name": "prefers-color-scheme", "value": scheme},
-            {"name": "prefers-reduced-motion", "value": "reduce"},
-        ]
-        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+        emulate(browser, size, prefers_color_scheme=scheme, prefers_reduced_motion="reduce")
         browser.get_log("performance"), browser.get_log("browser")
         browser.get(page.as_uri())
         return browser

@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from browsers import BROWSER_MARKS, PHONE, WIDE, emulate, start_browser
 from reports import extractive_run, hostile_run, llm_run
 from test_page_browser import CONTRAST
 
 from cnaps_rag.evaluation.report.html import render_report
 
-CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None or DRIVER is None, reason="Chromium and its driver are not installed here"),
-]
+pytestmark = BROWSER_MARKS
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed here")
 
-WIDE, PHONE = (1280, 900), (360, 740)
 ENTER, SPACE, TAB = "\ue007", "\ue00d", "\ue004"
 
 
@@ -43,14 +37,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    from selenium.webdriver.chrome.service import Service
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"performance": "ALL", "browser": "ALL"})
-    driver = webdriver.Chrome(options=options, service=Service(DRIVER))
+    driver = start_browser()
     yield driver
     driver.quit()
 
@@ -61,13 +48,7 @@ Open = Callable[..., Any]
 @pytest.fixture
 def open_page(browser: Any, pages: dict[str, Path]) -> Open:
     def open_page(name: str, *, size: tuple[int, int] = WIDE, scheme: str = "light", fragment: str = "") -> Any:
-        width, height = size
-        browser.execute_cdp_cmd(
-            "Emulation.setDeviceMetricsOverride",
-            {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": size == PHONE},
-        )
-        features = [{"name": "prefers-color-scheme", "value": scheme}]
-        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+        emulate(browser, size, prefers_color_scheme=scheme)
         browser.get("about:blank")  # else another fragment of the same page is no new page
         browser.get_log("performance"), browser.get_log("browser")
         browser.get(pages[name].as_uri() + fragment)

@@ -63,10 +63,7 @@ def read_request(file: str, settings: Settings) -> AnswerRequest:
     """Request in a file or on standard input, in the text layout or as JSON."""
     from cnaps_rag.request import AnswerRequest
 
-    text = read_text(file)
-    if text.lstrip("\ufeff \t\r\n").startswith("{"):
-        return AnswerRequest.from_json(text, settings=settings)
-    return AnswerRequest.from_prompt(text, settings=settings)
+    return AnswerRequest.from_text(read_text(file), settings=settings)
 
 
 def read_text(file: str) -> str:

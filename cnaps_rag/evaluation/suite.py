@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
@@ -14,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from cnaps_rag.errors import RequestError
 from cnaps_rag.evaluation.suite_files import Loc, Place, Read, read_lines, read_yaml
 from cnaps_rag.links.identity import canonical_link
+from cnaps_rag.llm import sha256_of
 from cnaps_rag.request import AnswerRequest
 from cnaps_rag.sources import QUESTION_ID
 
@@ -150,9 +150,7 @@ class Suite:
     @cached_property
     def sha256(self) -> str:
         """Hash of what decides the scores: ids, requests and gold, in order."""
-        return hashlib.sha256(
-            json.dumps(self.to_json()["cases"], ensure_ascii=False, sort_keys=True).encode()
-        ).hexdigest()
+        return sha256_of(self.to_json()["cases"])
 
     def to_json(self) -> dict[str, Any]:
         """The suite as one self-contained value: requests inline, so that it can be read again from anywhere."""
@@ -243,14 +241,10 @@ def _read_request(case: Case, folder: Path) -> AnswerRequest:
             text = path.read_bytes().decode("utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise RequestError(f"{path} cannot be read: {error}.", remedy="Give the path of a UTF-8 file.") from None
-        return AnswerRequest.from_json(text) if text.lstrip("\ufeff \r\n\t").startswith("{") else _parse(text)
+        return AnswerRequest.from_text(text)
     if isinstance(case.request, str):
-        return _parse(case.request)
+        return AnswerRequest.from_prompt(case.request)
     return AnswerRequest.from_json(json.dumps(case.request, ensure_ascii=False))
-
-
-def _parse(text: str) -> AnswerRequest:
-    return AnswerRequest.from_prompt(text)
 
 
 _Fault = tuple[Loc, str]

@@ -7,11 +7,9 @@ their hashes alone. Every text passes through the template's escaping; the page 
 from __future__ import annotations
 
 import re
-from base64 import b64encode
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cache
-from hashlib import sha256
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,6 +26,7 @@ from cnaps_rag.render.layout import (
     links_line,
     shown_line,
 )
+from cnaps_rag.render.page import csp_hash, load_template, read_page_file
 from cnaps_rag.report import Citation
 from cnaps_rag.sources import QUESTION_ID, FieldName, Source, SourceId
 
@@ -109,7 +108,10 @@ def render_html(body: AnswerBody, *, is_traceable: bool) -> str:
 
     page = _Page(body)
     lead, sections, closing = page.parts()
-    style, script = Markup(_read("page.css")), Markup(_read("page.js"))  # ours: the only two texts not escaped
+    style, script = (
+        Markup(read_page_file(_FOLDER / "page.css")),
+        Markup(read_page_file(_FOLDER / "page.js")),
+    )  # ours: the only two texts not escaped
     return _template().render(
         title=_shortened(shown_line(body.passages.request.question, body)),
         question=shown_line(body.passages.request.question, body),
@@ -121,8 +123,8 @@ def render_html(body: AnswerBody, *, is_traceable: bool) -> str:
         sources=tuple(page.sources()),
         style=style,
         script=script,
-        style_hash=_hash(style),
-        script_hash=_hash(script),
+        style_hash=csp_hash(style),
+        script_hash=csp_hash(script),
     )
 
 
@@ -245,18 +247,6 @@ def _shortened(text: str) -> str:
     return text if len(text) <= _LIMIT_TITLE_CHARACTERS else text[: _LIMIT_TITLE_CHARACTERS - 1].rstrip() + "…"
 
 
-def _hash(text: str) -> str:
-    return f"sha256-{b64encode(sha256(text.encode()).digest()).decode()}"
-
-
-@cache
-def _read(name: str) -> str:
-    return (_FOLDER / name).read_text(encoding="utf-8").strip()
-
-
 @cache
 def _template() -> Template:
-    from jinja2 import Environment, StrictUndefined
-
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    return environment.from_string(_read("page.html"))
+    return load_template(_FOLDER, "page.html")

@@ -60,6 +60,16 @@ class AnswerRequest(BaseModel):
     _layout_warnings: tuple[str, ...] = PrivateAttr(default=())
 
     @classmethod
+    def from_text(cls, text: str, *, settings: Settings | None = None) -> Self:
+        """The request in a text that is JSON, known by its first character, or else in the layout of `from_prompt`.
+
+        Raises:
+            RequestError: as `from_json` and `from_prompt`.
+        """
+        is_json = text.lstrip("\ufeff \t\r\n").startswith("{")
+        return cls.from_json(text, settings=settings) if is_json else cls.from_prompt(text, settings=settings)
+
+    @classmethod
     def from_prompt(cls, text: str, *, settings: Settings | None = None) -> Self:
         """The request that a text in the layout of ``data/requests/*.txt`` holds.
 

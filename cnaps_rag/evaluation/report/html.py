@@ -7,11 +7,9 @@ out. The script sorts, filters and opens what a link leads to; all else works wi
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
-from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +27,7 @@ from cnaps_rag.evaluation.report.plots import (
 )
 from cnaps_rag.evaluation.report.summary import Change, Comparison, MetricChange, compare_runs, summarise
 from cnaps_rag.evaluation.runs import Run
+from cnaps_rag.render.page import csp_hash, load_template, read_page_file
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -63,7 +62,10 @@ def render_report(run: Run, baseline: Run | None = None, *, gate_lines: Sequence
     comparison = compare_runs(baseline, run) if baseline is not None else None
     shared = comparison.shared if comparison is not None else ()
     hrefs = {record.case: f"#{anchor_of(record.case)}" for record in run.records if record.repeat == 0}
-    style, script = Markup(_read("page.css")), Markup(_read("page.js"))  # ours, as are the drawings
+    style, script = (
+        Markup(read_page_file(_FOLDER / "page.css")),
+        Markup(read_page_file(_FOLDER / "page.js")),
+    )  # ours, as are the drawings
     cases = list(view_cases(run, baseline, shared))
     return _template().render(
         run=run,
@@ -86,8 +88,8 @@ def render_report(run: Run, baseline: Run | None = None, *, gate_lines: Sequence
         anchor_of=anchor_of,
         style=style,
         script=script,
-        style_hash=_hash(style),
-        script_hash=_hash(script),
+        style_hash=csp_hash(style),
+        script_hash=csp_hash(script),
     )
 
 
@@ -178,26 +180,6 @@ def _finalized(value: Any) -> Any:
     return wording.seen(value) if type(value) is str else value
 
 
-def _hash(text: str) -> str:
-    return f"sha256-{b64encode(sha256(text.encode()).digest()).decode()}"
-
-
-@cache
-def _read(name: str) -> str:
-    return (_FOLDER / name).read_text(encoding="utf-8").strip()
-
-
 @cache
 def _template() -> Template:
-    from jinja2 import DictLoader, Environment, StrictUndefined
-
-    pages = {name: _read(name) for name in ("page.html", "case.html")}
-    environment = Environment(
-        loader=DictLoader(pages),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=_finalized,
-    )
-    return environment.get_template("page.html")
+    return load_template(_FOLDER, "page.html", "case.html", finalize=_finalized)
