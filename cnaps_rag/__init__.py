@@ -25,9 +25,11 @@ Read the modules in this order; each imports only earlier ones:
 - `render`: sections + report → Markdown, plain text, JSON, HTML
 - `answer`: `Answer`
 - `validation`: draft or any text + request → `Report`; only here is an `Answer` made
-- `pipeline`: `Answerer`: the whole way, with repair
+- `pipeline`: `Answerer`: the whole way, with repair, whole or as a stream of events
 - `proof`: an answer and all that made it in one file, checked again without an LLM, compared with another
 - `evaluation`: how good answers and their validator are, measured on a caller's own requests
+- `server`: answers over HTTP: OpenAI-compatible chat, native endpoints, a page
+- `integrations`: guards and runnables for other programs' loops and chains
 - `cli`: the command line
 """
 

@@ -209,9 +209,9 @@ def render_json(
         claims=_claims(rendered, offsets),
         citations=offsets.citations(rendered.citations),
         sections=[_section(section, offsets) for section in body.sections],
-        fit=_fit(body.fit),
+        fit=render_fit_json(body.fit),
         report=render_report_json(report, rendered.text, body.passages.request),
-        ledger=[_ledger_entry(entry) for entry in ledger],
+        ledger=[render_entry_json(entry) for entry in ledger],
         usage=asdict(usage),
     )
 
@@ -257,18 +257,20 @@ def _span(placed: Citation | RenderedClaim | LinkFinding | ClaimFinding, units: 
 
 def _claims(rendered: RenderedMarkdown, offsets: Offsets) -> list[ClaimJson]:
     units = Utf16(rendered.text)
-    return [
-        ClaimJson(
-            **_span(claim, units),
-            text=claim.text,
-            kind=claim.kind,
-            subject=claim.subject,
-            accepted=claim.accepted,
-            reason=claim.reason,
-            citations=offsets.citations(claim.citations),
-        )
-        for claim in rendered.claims
-    ]
+    return [render_claim_json(claim, units, offsets) for claim in rendered.claims]
+
+
+def render_claim_json(claim: RenderedClaim, units: Utf16, offsets: Offsets) -> ClaimJson:
+    """Plain values of a claim that stands in the text of `units`."""
+    return ClaimJson(
+        **_span(claim, units),
+        text=claim.text,
+        kind=claim.kind,
+        subject=claim.subject,
+        accepted=claim.accepted,
+        reason=claim.reason,
+        citations=offsets.citations(claim.citations),
+    )
 
 
 def _section(section: Section, offsets: Offsets) -> SectionJson:
@@ -295,7 +297,8 @@ def _section(section: Section, offsets: Offsets) -> SectionJson:
     )
 
 
-def _fit(fit: Fit) -> FitJson:
+def render_fit_json(fit: Fit) -> FitJson:
+    """Plain values of the fit of all sources."""
     return FitJson(
         papers=[
             PaperFitJson(
@@ -316,7 +319,8 @@ def _fit(fit: Fit) -> FitJson:
     )
 
 
-def _ledger_entry(entry: LedgerEntry) -> LedgerEntryJson:
+def render_entry_json(entry: LedgerEntry) -> LedgerEntryJson:
+    """Plain values of one entry of a ledger."""
     return LedgerEntryJson(
         round=entry.round,
         slot=entry.slot,

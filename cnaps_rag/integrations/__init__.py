@@ -1,0 +1,1 @@
+"""Guards and runnables for loops and chains that other programs run."""
