@@ -1,0 +1,180 @@
+"""Runs the server: refuses unsafe settings, starts the workers, lets running answers finish when it is told to stop."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging.config
+import math
+import os
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+import uvicorn
+from pydantic import BaseModel, SecretStr
+from uvicorn.supervisors import Multiprocess
+
+from cnaps_rag.errors import RequestError, ServiceError
+from cnaps_rag.server.keys import KeyRing
+from cnaps_rag.server.logs import log_config
+from cnaps_rag.server.settings import ServerSettings
+from cnaps_rag.settings import Settings
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+_MULTIPROCESS_DIR: Final = "PROMETHEUS_MULTIPROC_DIR"  # as in `metrics`, which must not be imported before it is set
+_BACKLOG: Final = 2_048  # connections that wait to be accepted; uvicorn's own default
+_WORKER_SILENCE_S: Final = 30  # a worker so long without a sign of life is replaced; uvicorn's 5 are short under load
+_KEEP_ALIVE_S: Final = 75  # longer than the 60 s after which common proxies let go of an idle connection
+
+
+def serve(settings: Settings, server: ServerSettings) -> None:
+    """Answers over HTTP until told to stop by SIGTERM or SIGINT; returns when the running answers are done.
+
+    Raises:
+        RequestError: the settings are unsafe or unusable: no key file beyond loopback, an address that is taken.
+        ServiceError: the workers could not start; the log says why.
+    """
+    _refuse_unsafe(server)
+    _export(Settings.model_config.get("env_prefix", ""), settings)
+    _export(ServerSettings.model_config.get("env_prefix", ""), server)
+    os.environ.setdefault("CNAPS_RAG_ON_LLM_FAILURE", "extractive")
+    logging_config = log_config(server.log_style)
+    logging.config.dictConfig(logging_config)
+    listener = _listen(server)
+    print(f"cnaps-rag answers at {_address(listener, server.host)}", file=sys.stderr, flush=True)  # noqa: T201
+    config = uvicorn.Config(
+        "cnaps_rag.server.serving:worker_app",
+        factory=True,
+        workers=server.workers,
+        log_config=logging_config,
+        access_log=False,
+        server_header=False,
+        backlog=_BACKLOG,
+        timeout_keep_alive=_KEEP_ALIVE_S,
+        timeout_graceful_shutdown=math.ceil(server.shutdown_s),
+        timeout_worker_healthcheck=_WORKER_SILENCE_S,
+    )
+    signal.signal(signal.SIGTERM, _end)
+    with _shared_metrics(server.workers), listener:
+        _run(config, listener)
+
+
+def worker_app() -> FastAPI:
+    """The app of one worker, by the settings of the environment."""
+    from cnaps_rag.server.app import make_app
+
+    return make_app(Settings(), ServerSettings())
+
+
+class _Workers(Multiprocess):
+    """uvicorn's supervisor, which also lets go of the address when it stops: new clients are then refused at once."""
+
+    def terminate_all(self) -> None:
+        for listener in self.sockets:
+            listener.close()
+        super().terminate_all()
+
+
+def _run(config: uvicorn.Config, listener: socket.socket) -> None:
+    if config.workers > 1:
+        _Workers(config, sockets=[listener]).run()
+        return
+    server = uvicorn.Server(config)
+    try:
+        server.run(sockets=[listener])
+    except KeyboardInterrupt:
+        return
+    if not server.started:
+        raise ServiceError("The server could not start; the log says why.")
+
+
+def _end(_number: int, _frame: object) -> NoReturn:
+    """SIGTERM before uvicorn listens to it, and again when it has ended in order: then this is success."""
+    sys.exit(0)
+
+
+def _refuse_unsafe(server: ServerSettings) -> None:
+    KeyRing(server.keys_file)  # raises where the file is unusable
+    if server.keys_file is None and not _is_loopback(server.host):
+        raise RequestError(
+            f"{server.host} can be reached from other machines, and no key file is set.",
+            remedy="Make a key (cnaps-rag keys new NAME --file FILE) and give --keys FILE, or listen on 127.0.0.1.",
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _listen(server: ServerSettings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in server.host else socket.AF_INET
+    try:
+        listener = socket.create_server((server.host, server.port), family=family, backlog=_BACKLOG)
+    except OSError as error:
+        raise RequestError(
+            f"{server.host} port {server.port} cannot be listened on: {error.strerror}.",
+            remedy="Choose another --port (0 takes a free one) or --host.",
+        ) from None
+    listener.set_inheritable(True)
+    return listener
+
+
+def _address(listener: socket.socket, host: str) -> str:
+    shown = f"[{host}]" if ":" in host else host
+    return f"http://{shown}:{listener.getsockname()[1]}"
+
+
+def _export(prefix: str, settings: BaseModel) -> None:
+    """Puts what was given by hand into the environment, where workers read it."""
+    fields = type(settings).model_fields
+    for name in settings.model_fields_set:
+        alias = fields[name].validation_alias
+        variable = name.upper() if alias is not None else f"{prefix}{name}".upper()
+        text = _as_text(getattr(settings, name))
+        if text is None:
+            os.environ.pop(variable, None)
+        else:
+            os.environ[variable] = text
+
+
+def _as_text(value: Any) -> str | None:
+    if value is None:
+        return None
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    if isinstance(value, tuple | Mapping):
+        import json
+
+        from pydantic_core import to_jsonable_python
+
+        return json.dumps(to_jsonable_python(value))
+    return str(value)
+
+
+@contextmanager
+def _shared_metrics(n_workers: int) -> Generator[None]:
+    """A folder for the counts of several workers, gone at the end."""
+    if n_workers == 1:
+        os.environ.pop(_MULTIPROCESS_DIR, None)
+        yield
+        return
+    folder = Path(tempfile.mkdtemp(prefix="cnaps-rag-metrics-"))
+    os.environ[_MULTIPROCESS_DIR] = str(folder)
+    try:
+        yield
+    finally:
+        del os.environ[_MULTIPROCESS_DIR]
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,152 @@
+"""OpenTelemetry spans of answers, by the conventions for generative AI. Names, counts and seconds; no source text.
+
+Spans are made where ``OTEL_EXPORTER_OTLP_ENDPOINT`` (or that of traces alone) or ``OTEL_TRACES_EXPORTER`` is set; the
+SDK reads its other variables (``OTEL_SERVICE_NAME``, ``OTEL_EXPORTER_OTLP_HEADERS``, ``OTEL_TRACES_SAMPLER``) itself.
+Spans get their parent by hand and are never made current: an answer's iterator may be closed from another context.
+
+Conventions: https://opentelemetry.io/docs/specs/semconv/gen-ai/
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from typing import Final, cast
+
+from opentelemetry import trace
+from opentelemetry.context import Context
+from opentelemetry.sdk.resources import SERVICE_NAME, Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter, SpanExporter
+from opentelemetry.trace import NoOpTracerProvider, Span, SpanKind, Status, StatusCode, Tracer
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+from cnaps_rag.errors import RequestError
+
+_TRACER_NAME: Final = "cnaps_rag"
+_PROVIDER: Final = "cnaps_rag"  # the conventions ask for the provider of the endpoint that is called: that is us
+_ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+
+
+class AnswerSpan:
+    """The span of one answer, with one below it for each stage."""
+
+    def __init__(self, span: Span, tracer: Tracer) -> None:
+        self._span = span
+        self._tracer = tracer
+        self._started = time.monotonic()
+        self._stage: Span | None = None
+
+    def stage(self, stage: str) -> None:
+        """Begins a stage, and ends the one before it."""
+        self._end_stage()
+        self._stage = self._tracer.start_span(
+            f"cnaps_rag.{stage}", context=trace.set_span_in_context(self._span, Context()), kind=SpanKind.INTERNAL
+        )
+
+    def first_claim(self) -> None:
+        """Notes that the first validated claim is out."""
+        self._span.set_attribute("gen_ai.response.time_to_first_chunk", time.monotonic() - self._started)
+
+    def told(self, **counts: int | float | bool | str) -> None:
+        """Adds counts and names under ``cnaps_rag.``; never text of a request or an answer."""
+        for name, count in counts.items():
+            self._span.set_attribute(f"cnaps_rag.{name}", count)
+
+    def usage(self, *, llm: str, prompt_tokens: int, completion_tokens: int) -> None:
+        """Notes what the LLM's calls cost, and the name of what drafted."""
+        self._span.set_attribute("gen_ai.response.model", llm)
+        self._span.set_attribute("gen_ai.usage.input_tokens", prompt_tokens)
+        self._span.set_attribute("gen_ai.usage.output_tokens", completion_tokens)
+
+    def failed(self, error_type: str) -> None:
+        """Marks the answer as failed, by the type of the error: its message may quote the request."""
+        self._span.set_attribute("error.type", error_type)
+        self._span.set_status(Status(StatusCode.ERROR))
+
+    def end(self) -> None:
+        """Ends the span and the stage in it."""
+        self._end_stage()
+        self._span.end()
+
+    def _end_stage(self) -> None:
+        if self._stage is not None:
+            self._stage.end()
+        self._stage = None
+
+
+class Tracing:
+    """Makes the spans of answers."""
+
+    def __init__(self, provider: TracerProvider | NoOpTracerProvider) -> None:
+        self._provider = provider
+        self._tracer = provider.get_tracer(_TRACER_NAME)
+        self._propagator = TraceContextTextMapPropagator()
+
+    @contextmanager
+    def answer(
+        self, model: str, *, stream: bool = False, headers: Mapping[str, str] | None = None
+    ) -> Generator[AnswerSpan]:
+        """Span ``chat {model}`` around one answer; a ``traceparent`` among `headers` is its parent.
+
+        `model` is one of our own names, as ``/v1/models`` lists them.
+        """
+        parent = self._propagator.extract(dict(headers or {}), context=Context())
+        span = self._tracer.start_span(
+            f"chat {model}",
+            context=parent,
+            kind=SpanKind.SERVER,
+            attributes={
+                "gen_ai.operation.name": "chat",
+                "gen_ai.provider.name": _PROVIDER,
+                "gen_ai.request.model": model,
+                "gen_ai.request.stream": stream,
+            },
+        )
+        answer_span = AnswerSpan(span, self._tracer)
+        try:
+            yield answer_span
+        except BaseException as error:
+            answer_span.failed(type(error).__name__)
+            raise
+        finally:
+            answer_span.end()
+
+    def close(self) -> None:
+        """Sends what is left and ends; takes as long as the exporter's timeout at most."""
+        if isinstance(self._provider, TracerProvider):
+            self._provider.shutdown()
+
+
+def load_tracer() -> Tracing:
+    """Tracing as the environment asks for it; nothing is traced where it does not.
+
+    Raises:
+        RequestError: ``OTEL_TRACES_EXPORTER`` names an exporter that is not here.
+    """
+    exporter = _load_exporter()
+    if exporter is None or os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
+        return Tracing(NoOpTracerProvider())
+    name = os.environ.get("OTEL_SERVICE_NAME", "cnaps-rag")
+    provider = TracerProvider(resource=Resource.create({SERVICE_NAME: name}), shutdown_on_exit=False)
+    provider.add_span_processor(BatchSpanProcessor(exporter))
+    return Tracing(provider)
+
+
+def _load_exporter() -> SpanExporter | None:
+    name = os.environ.get("OTEL_TRACES_EXPORTER", "otlp" if any(map(os.environ.get, _ENDPOINTS)) else "none")
+    if name == "none":
+        return None
+    if name == "console":
+        return ConsoleSpanExporter()
+    if name == "otlp":
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+
+        return cast(SpanExporter, OTLPSpanExporter())
+    raise RequestError(
+        f"OTEL_TRACES_EXPORTER is {name!r}.",
+        remedy="Use otlp (over HTTP), console or none.",
+        field="OTEL_TRACES_EXPORTER",
+    )
