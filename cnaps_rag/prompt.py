@@ -26,10 +26,11 @@ from cnaps_rag.draft import (
     SlotName,
     is_whole_draft,
     obeys_schema,
+    parse_draft,
     plan_form,
     schema_of,
 )
-from cnaps_rag.errors import RequestError
+from cnaps_rag.errors import BadDraftError, RequestError
 from cnaps_rag.fit import named_models
 from cnaps_rag.passages import Passage, PassageId
 from cnaps_rag.settings import Settings
@@ -71,6 +72,14 @@ class Prompt:
     def is_answered(self, reply_text: str) -> bool:
         """True when the reply holds all that was asked for, in whatever wrapping."""
         return is_whole_draft(reply_text, self.form)
+
+    def is_begun(self, reply_text: str) -> bool:
+        """True when a claim of a reply that broke off is whole."""
+        try:
+            draft = parse_draft(reply_text, self.form, "")
+        except BadDraftError:
+            return False
+        return any(slot.claims for slot in draft.slots)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -38,3 +38,11 @@ class Asking(Protocol):
     def is_answered(self, reply_text: str) -> bool:
         """True when the reply holds all that was asked for, in whatever wrapping."""
         ...
+
+
+class AskingParts(Asking, Protocol):
+    """What is asked for a reply that is read while it arrives."""
+
+    def is_begun(self, reply_text: str) -> bool:
+        """True when something in a reply that broke off can be used."""
+        ...

@@ -1,64 +1,17 @@
-"""A call to an LLM behind any OpenAI-compatible endpoint: its reply, and what it cost.
-
-Calls are retried in one place and cut at one deadline. A server that refuses or ignores JSON schemas is asked for
-plain JSON, then for text; its reply is checked as much either way.
-"""
+"""The LLM behind any OpenAI-compatible endpoint: its reply to a prompt, whole or piece by piece, and what it cost."""
 
 from __future__ import annotations
 
 import asyncio
-import random
-import time
-from collections.abc import Coroutine
+from collections.abc import AsyncGenerator, Coroutine
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
-from tenacity import (
-    AsyncRetrying,
-    RetryCallState,
-    retry_if_exception_type,
-    stop_after_attempt,
-    stop_before_delay,
-    wait_random_exponential,
-)
-
-from cnaps_rag.errors import BadDraftError, ServiceError, ServiceUnavailableError
-from cnaps_rag.llm.asking import Asking
-from cnaps_rag.llm.dialect import Dialect, Dialects, ReplyFormat
-from cnaps_rag.llm.failures import failure_of, is_overflow, is_usable_address, quoted, shown_address
-from cnaps_rag.llm.usage import Usage, estimated_cost
-from cnaps_rag.prompt import count_tokens
+from cnaps_rag.errors import ServiceError, ServiceUnavailableError
+from cnaps_rag.llm.asking import Asking, AskingParts
+from cnaps_rag.llm.completion import Completion, Reply
+from cnaps_rag.llm.streamed import ReplyPart, StreamedCompletion
 from cnaps_rag.settings import Settings
-
-if TYPE_CHECKING:
-    from openai import AsyncOpenAI
-
-__all__ = ["LLM", "Reply", "ReplyFormat", "Usage", "estimated_cost"]
-
-DEFAULT_BASE_URL = "https://api.openai.com/v1"
-
-CONNECT_S = 10.0
-"""Most seconds to open a connection: a silent host must not use up the time of a retry."""
-
-_dialects = Dialects()
-_backoff_s = wait_random_exponential(multiplier=0.5, max=20)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Reply:
-    """A reply that holds all that was asked for: its text as sent, what it cost, and how its form was asked for.
-
-    `llm` is the name the server gave, or the one asked for where it gave none. `discarded` are earlier replies of the
-    same call that held no answer, after which it was asked for in a weaker way.
-    """
-
-    text: str
-    usage: Usage
-    llm: str
-    reply_format: ReplyFormat
-    discarded: tuple[str, ...] = ()
 
 
 class LLM:
@@ -80,7 +33,7 @@ class LLM:
     async def acomplete(self, prompt: Asking, *, deadline_s: float | None = None) -> Reply:
         """`complete` for asyncio."""
         limit_s = self.settings.llm_timeout_s if deadline_s is None else deadline_s
-        completion = _Completion(self.settings, prompt, limit_s)
+        completion = Completion(self.settings, prompt, limit_s)
         failure: ServiceError
         try:
             # Around everything, because the client's own timeout starts again with every byte that arrives.
@@ -95,6 +48,19 @@ class LLM:
         failure.usage = completion.usage()
         # Outside the handlers, so that no exception of the client, which knows the key, stays chained to ours.
         raise failure
+
+    def astream(
+        self, prompt: AskingParts, *, deadline_s: float | None = None
+    ) -> AsyncGenerator[ReplyPart | Reply, None]:
+        """Parts of the reply's text as they arrive, and last the reply; closing it ends the call.
+
+        The deadline is as of `complete`, but seconds in which the caller kept the LLM waiting do not count.
+
+        Raises:
+            ServiceError: as `complete`; of a reply that broke off, `BadDraftError` with what had come.
+        """
+        limit_s = self.settings.llm_timeout_s if deadline_s is None else deadline_s
+        return StreamedCompletion(self.settings, prompt, limit_s).parts()
 
 
 _T = TypeVar("_T")
@@ -116,222 +82,3 @@ def run_coroutine(coroutine: Coroutine[Any, Any, _T]) -> _T:
         return run()
     with ThreadPoolExecutor(max_workers=1) as pool:
         return pool.submit(run).result()
-
-
-class _Lenient(BaseModel):
-    model_config = ConfigDict(extra="ignore")
-
-
-class _Message(_Lenient):
-    content: str | None = None
-    refusal: str | None = None
-
-
-class _Choice(_Lenient):
-    message: _Message
-    finish_reason: str | None = None
-
-
-class _Tokens(_Lenient):
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-
-
-class _ChatCompletion(_Lenient):
-    """What is read of a chat completion. The client checks none of it: HTML and broken JSON pass through it."""
-
-    choices: list[_Choice]
-    model: str | None = None
-    usage: _Tokens | None = None
-
-
-class _Completion:
-    """One completion on its way: its calls, what they cost so far, and what the endpoint was found to take."""
-
-    def __init__(self, settings: Settings, prompt: Asking, limit_s: float) -> None:
-        self.settings = settings
-        self.prompt = prompt
-        self.address = shown_address(settings.openai_base_url or DEFAULT_BASE_URL)
-        self._started_at = time.monotonic()
-        self._limit_s = limit_s
-        self._spent = Usage(left_out=prompt.left_out)
-        self._n_calls = self._n_replies = 0
-        self._dialect = _dialects.recall(self.address, settings.llm or "")
-
-    def usage(self) -> Usage:
-        """What was spent up to now."""
-        spent, seconds = self._spent, time.monotonic() - self._started_at
-        cost = estimated_cost(self.settings, spent.prompt_tokens, spent.completion_tokens) if self._n_calls else 0.0
-        n_failed = self._n_calls - self._n_replies
-        return spent + Usage(calls=self._n_calls, failed_calls=n_failed, seconds=seconds, cost=cost)
-
-    async def run(self) -> Reply:
-        """The first reply that holds all that was asked for."""
-        discarded: list[str] = []
-        async with self._client() as client:
-            while True:
-                completion = await self._retried(client)
-                choice = completion.choices[0]
-                text = self._text_of(choice)
-                if self.prompt.is_obeyed(text) or self._accepts(text):
-                    return Reply(
-                        text=text,
-                        usage=self.usage(),
-                        llm=completion.model or self.settings.llm or "",
-                        reply_format=self._dialect.reply_format,
-                        discarded=tuple(discarded),
-                    )
-                discarded.append(text)
-
-    async def _retried(self, client: AsyncOpenAI) -> _ChatCompletion:
-        seconds_left = self._limit_s - (time.monotonic() - self._started_at)
-        retrying = AsyncRetrying(
-            retry=retry_if_exception_type(ServiceUnavailableError),
-            stop=stop_after_attempt(1 + self.settings.llm_max_retries) | stop_before_delay(seconds_left),
-            wait=_wait_s,
-            reraise=True,
-        )
-        return await retrying(self._call, client)
-
-    async def _call(self, client: AsyncOpenAI) -> _ChatCompletion:
-        """One reply; asks again, for less, where the endpoint refuses something optional."""
-        from openai import APIStatusError, OpenAIError
-
-        dialect: Dialect | None = self._dialect
-        failure: ServiceError | None = None
-        while dialect is not None:
-            self._n_calls += 1
-            try:
-                body = await self._send(client, dialect)
-            except APIStatusError as error:
-                failure = failure_of(error, self.settings, self.address)
-                dialect = None if is_overflow(error) else dialect.after(error)
-            except OpenAIError as error:
-                failure, dialect = failure_of(error, self.settings, self.address), None
-            else:
-                self._learn(dialect)
-                return self._read(body)
-        raise failure if failure is not None else AssertionError("a dialect was tried")
-
-    async def _send(self, client: AsyncOpenAI, dialect: Dialect) -> bytes:
-        create: Any = client.chat.completions.with_raw_response.create
-        body: bytes = (await create(**dialect.arguments(self.prompt, self.settings))).content
-        return body
-
-    def _learn(self, dialect: Dialect) -> None:
-        if dialect != self._dialect:
-            self._dialect = dialect
-            _dialects.remember(self.address, self.settings.llm or "", dialect)
-
-    def _read(self, body: bytes) -> _ChatCompletion:
-        """The completion in a body, its tokens counted.
-
-        Raises:
-            ServiceUnavailableError: it holds none; a proxy that is starting or failing often sends such.
-        """
-        try:
-            completion = _ChatCompletion.model_validate_json(body)
-        except ValidationError:
-            completion = None
-        if completion is not None and completion.choices:
-            self._n_replies += 1
-            self._spent += self._tokens_of(completion)
-            return completion
-        if body[:200].lstrip().lower().startswith((b"<!doctype", b"<html")):
-            raise ServiceError(
-                f"{self.address} replied with a web page. Set OPENAI_BASE_URL to the address of an OpenAI-compatible "
-                "API (it often ends in /v1)."
-            )
-        told = quoted(body[:1_000].decode("utf-8", "replace"), self.settings)
-        raise ServiceUnavailableError(f"{self.address} replied with something that is no chat completion: {told!r}.")
-
-    def _tokens_of(self, completion: _ChatCompletion) -> Usage:
-        told = completion.usage or _Tokens()
-        text = completion.choices[0].message.content or ""
-        return Usage(
-            prompt_tokens=self.prompt.n_tokens if told.prompt_tokens is None else told.prompt_tokens,
-            completion_tokens=count_tokens(text) if told.completion_tokens is None else told.completion_tokens,
-            estimated=told.prompt_tokens is None or told.completion_tokens is None,
-            llms=(completion.model,) if completion.model else (),
-        )
-
-    def _text_of(self, choice: _Choice) -> str:
-        """Text of a reply that is whole.
-
-        Raises:
-            BadDraftError: a refusal, a filtered, cut-off or empty reply.
-        """
-        llm, text = self.settings.llm, choice.message.content or ""
-        if choice.message.refusal:
-            raise BadDraftError(f"{llm!r} refused: {quoted(choice.message.refusal, self.settings)}", partial_text=text)
-        if choice.finish_reason == "content_filter":
-            raise BadDraftError(
-                f"The content filter of {self.address} stopped the reply of {llm!r}.", partial_text=text
-            )
-        if choice.finish_reason == "length":
-            raise BadDraftError(
-                f"The reply of {llm!r} was cut off. CNAPS_RAG_REPLY_LIMIT_TOKENS allows more tokens than "
-                f"{self.settings.reply_limit_tokens}.",
-                partial_text=text,
-            )
-        if not text.strip():
-            raise BadDraftError(f"The reply of {llm!r} is empty.")
-        return text
-
-    def _accepts(self, text: str) -> bool:
-        """Whether a reply that breaks the schema will do; either way the next request asks in a weaker way.
-
-        Raises:
-            BadDraftError: it will not, and there is no weaker way.
-        """
-        is_whole = self.prompt.is_answered(text)
-        weaker = self._dialect.weaker()
-        if weaker is None and not is_whole:
-            raise BadDraftError(f"The reply of {self.settings.llm!r} holds no JSON of this form.", partial_text=text)
-        if weaker is not None and (self._dialect.reply_format == "schema" or not is_whole):
-            _dialects.remember(self.address, self.settings.llm or "", weaker)
-            self._dialect = self._dialect if is_whole else weaker
-        return is_whole
-
-    def _client(self) -> AsyncOpenAI:
-        """A client for this completion alone: a connection kept for later may be dead by then, or of another loop.
-
-        Raises:
-            ServiceError: no LLM is named, or the key or the address cannot be used.
-        """
-        from openai import AsyncOpenAI, DefaultAsyncHttpxClient, Timeout
-
-        if not self.settings.llm:
-            raise ServiceError("No LLM is named. Set CNAPS_RAG_LLM, or let the extractive drafter draft.")
-        # Servers in this machine want no key, but the client wants one.
-        secret = self.settings.openai_api_key
-        key = (secret.get_secret_value().strip() if secret is not None else "") or "none"
-        if not (key.isascii() and key.isprintable() and " " not in key):
-            raise ServiceError(
-                "OPENAI_API_KEY holds a character that cannot stand in a key: blank, control, not ASCII."
-            )
-        base_url = self.settings.openai_base_url or DEFAULT_BASE_URL
-        if not is_usable_address(base_url):
-            raise ServiceError("OPENAI_BASE_URL must be the address of an API, as in http://127.0.0.1:8000/v1.")
-        try:
-            http_client = DefaultAsyncHttpxClient(
-                # Redirects are not followed: prompt and key go to the address that the caller named, nowhere else.
-                follow_redirects=False,
-                timeout=Timeout(self._limit_s, connect=min(CONNECT_S, self._limit_s)),
-                # Proxies of the environment are used, but never to reach this machine itself.
-                mounts=dict.fromkeys(("all://localhost", "all://127.0.0.1", "all://[::1]")),
-            )
-        except (OSError, ValueError) as error:
-            raise ServiceError(
-                f"No client for {self.address} could be set up: {quoted(str(error), self.settings)}. Check HTTP_PROXY, "
-                "HTTPS_PROXY, ALL_PROXY and SSL_CERT_FILE."
-            ) from None
-        return AsyncOpenAI(api_key=key, base_url=base_url, max_retries=0, http_client=http_client)
-
-
-def _wait_s(state: RetryCallState) -> float:
-    """Seconds to the next try: what the server asked for and a little more, else exponential with full jitter."""
-    error = state.outcome.exception() if state.outcome is not None else None
-    asked_s = error.retry_after_s if isinstance(error, ServiceUnavailableError) else None
-    # A little more, so that clients which were sent away together do not come back together.
-    return _backoff_s(state) if not asked_s else asked_s + random.uniform(0, 0.5)

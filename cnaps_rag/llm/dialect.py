@@ -33,8 +33,8 @@ class Dialect:
     limit_name: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
     refused: frozenset[str] = frozenset()
 
-    def arguments(self, prompt: Asking, settings: Settings) -> dict[str, Any]:
-        """Arguments of one chat completion."""
+    def arguments(self, prompt: Asking, settings: Settings, *, streams: bool = False) -> dict[str, Any]:
+        """Arguments of one chat completion, asked for in parts where it `streams`."""
         arguments: dict[str, Any] = {
             "model": settings.llm,
             "messages": list(prompt.messages),
@@ -43,6 +43,8 @@ class Dialect:
         }
         if settings.llm_seed is not None:
             arguments["seed"] = settings.llm_seed
+        if streams:
+            arguments |= {"stream": True, "stream_options": {"include_usage": True}}
         if self.reply_format == "schema":
             schema = {"name": "draft", "strict": True, "schema": prompt.schema}
             arguments["response_format"] = {"type": "json_schema", "json_schema": schema}
@@ -64,7 +66,7 @@ class Dialect:
         # OpenAI's reasoning LLMs: "'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead."
         if "max_completion_tokens" in told and self.limit_name == "max_tokens":
             return replace(self, limit_name="max_completion_tokens")
-        for name in ("temperature", "seed"):
+        for name in ("temperature", "seed", "stream_options", "stream"):
             if re.search(rf"\b{name}\b", told) and name not in self.refused:
                 return replace(self, refused=self.refused | {name})
         if error.status_code in (400, 415, 422) or (error.status_code >= 500 and _NAMES_FORMAT.search(told)):

@@ -7,15 +7,17 @@ import hashlib
 import json
 import threading
 from collections import defaultdict, deque
-from collections.abc import Iterable
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import aclosing
 from typing import Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
 from cnaps_rag.errors import BadDraftError, ServiceError, ServiceUnavailableError
-from cnaps_rag.llm.asking import Asking
-from cnaps_rag.llm.client import Reply
+from cnaps_rag.llm.asking import Asking, AskingParts
+from cnaps_rag.llm.completion import Reply
 from cnaps_rag.llm.dialect import ReplyFormat
+from cnaps_rag.llm.streamed import ReplyPart
 from cnaps_rag.llm.usage import Usage
 from cnaps_rag.settings import Settings
 
@@ -31,6 +33,16 @@ class Completes(Protocol):
 
     async def acomplete(self, prompt: Asking, *, deadline_s: float | None = None) -> Reply:
         """`complete` for asyncio."""
+        ...
+
+
+class Streams(Completes, Protocol):
+    """Whatever replies to a prompt, whole or part by part."""
+
+    def astream(
+        self, prompt: AskingParts, *, deadline_s: float | None = None
+    ) -> AsyncGenerator[ReplyPart | Reply, None]:
+        """Parts of the reply and last the reply, as `LLM.astream`."""
         ...
 
 
@@ -97,7 +109,7 @@ def hash_asked(prompt: Asking, settings: Settings) -> Asked:
 class RecordingLLM:
     """Passes every call on to `llm` and keeps it in `exchanges`, failures included. Thread-safe."""
 
-    def __init__(self, llm: Completes, settings: Settings) -> None:
+    def __init__(self, llm: Streams, settings: Settings) -> None:
         self._llm = llm
         self._settings = settings
         self._lock = threading.Lock()
@@ -130,6 +142,22 @@ class RecordingLLM:
             self._keep_failure(prompt, error)
             raise
         return self._kept(prompt, reply)
+
+    async def astream(
+        self, prompt: AskingParts, *, deadline_s: float | None = None
+    ) -> AsyncGenerator[ReplyPart | Reply, None]:
+        """As `LLM.astream`; a stream that is closed early is no exchange.
+
+        Raises:
+            ServiceError: what `llm` raises.
+        """
+        try:
+            async with aclosing(self._llm.astream(prompt, deadline_s=deadline_s)) as parts:
+                async for part in parts:
+                    yield part if isinstance(part, ReplyPart) else self._kept(prompt, part)
+        except ServiceError as error:
+            self._keep_failure(prompt, error)
+            raise
 
     def _kept(self, prompt: Asking, reply: Reply) -> Reply:
         kept = Exchange(
@@ -199,6 +227,18 @@ class RecordedLLM:
     async def acomplete(self, prompt: Asking, *, deadline_s: float | None = None) -> Reply:
         """`complete` for asyncio."""
         return await asyncio.to_thread(self.complete, prompt, deadline_s=deadline_s)
+
+    async def astream(
+        self, prompt: AskingParts, *, deadline_s: float | None = None
+    ) -> AsyncGenerator[ReplyPart | Reply, None]:
+        """The recorded reply as one part, then as the reply.
+
+        Raises:
+            ServiceError: as `complete`.
+        """
+        reply = await self.acomplete(prompt, deadline_s=deadline_s)
+        yield ReplyPart(text=reply.text, starts=True)
+        yield reply
 
 
 def _kind_of(error: ServiceError) -> FailureKind:

@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 
 from cnaps_rag.answer import Answer
 from cnaps_rag.errors import ServiceError
-from cnaps_rag.llm import LLM, Completes, Exchange, RecordingLLM
-from cnaps_rag.llm.client import DEFAULT_BASE_URL
+from cnaps_rag.llm import LLM, Exchange, RecordingLLM, Streams
+from cnaps_rag.llm.completion import DEFAULT_BASE_URL
 from cnaps_rag.llm.failures import shown_address
 from cnaps_rag.pipeline import Answerer
 from cnaps_rag.prompt import prompts_sha256
@@ -44,7 +44,7 @@ def prove(
     settings: Settings | None = None,
     *,
     verifier: Verifier | None = None,
-    llm: Completes | None = None,
+    llm: Streams | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> Proved:
     """Answer to `request` as `Answerer` makes it, and its bundle. Arguments as there.

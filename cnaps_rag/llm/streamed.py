@@ -1,0 +1,237 @@
+"""A completion that is read while it arrives: its text part by part, then the reply that all of it makes.
+
+Until the first part has come, a call is retried and asked for less as any other. From then on nothing is asked again
+that could already be in use: a reply that breaks off is a broken-off reply.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Awaitable
+from contextlib import aclosing, suppress
+from dataclasses import dataclass
+from json import JSONDecodeError
+from typing import TYPE_CHECKING, TypeVar
+
+from pydantic import ValidationError
+
+from cnaps_rag.errors import BadDraftError, ServiceError, ServiceUnavailableError
+from cnaps_rag.llm.asking import AskingParts
+from cnaps_rag.llm.completion import ChatCompletion, ChatMessage, Choice, Completion, Lenient, Reply, TokenCounts
+from cnaps_rag.llm.dialect import Dialect
+from cnaps_rag.llm.failures import failure_of
+from cnaps_rag.settings import Settings
+
+if TYPE_CHECKING:
+    from openai import AsyncOpenAI, AsyncStream
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReplyPart:
+    """The next part of a reply's text; `starts` where it is the first, and what came before is void."""
+
+    text: str
+    starts: bool = False
+
+
+class _Delta(Lenient):
+    content: str | None = None
+    refusal: str | None = None
+
+
+class _ChunkChoice(Lenient):
+    delta: _Delta | None = None
+    finish_reason: str | None = None
+
+
+class _Chunk(Lenient):
+    choices: list[_ChunkChoice] | None = None
+    model: str | None = None
+    usage: TokenCounts | None = None
+
+
+class _Received:
+    """What has come of one reply."""
+
+    def __init__(self) -> None:
+        self.text = self.refusal = ""
+        self.finish_reason: str | None = None
+        self.model: str | None = None
+        self.usage: TokenCounts | None = None
+
+    def take(self, chunk: _Chunk) -> str:
+        """Adds a chunk; the text that it brought."""
+        self.model = chunk.model or self.model
+        self.usage = chunk.usage or self.usage
+        brought = ""
+        for choice in (chunk.choices or [])[:1]:
+            self.finish_reason = choice.finish_reason or self.finish_reason
+            brought = (choice.delta.content or "") if choice.delta is not None else ""
+            self.refusal += (choice.delta.refusal or "") if choice.delta is not None else ""
+        self.text += brought
+        return brought
+
+    def take_whole(self, completion: ChatCompletion) -> None:
+        """Takes a completion that came in one piece."""
+        choice = completion.choices[0]
+        self.text, self.refusal = choice.message.content or "", choice.message.refusal or ""
+        self.finish_reason, self.model, self.usage = choice.finish_reason or "stop", completion.model, completion.usage
+
+    def completion(self) -> ChatCompletion:
+        """All of it as a completion that came whole."""
+        message = ChatMessage(content=self.text, refusal=self.refusal or None)
+        choice = Choice(message=message, finish_reason=self.finish_reason)
+        return ChatCompletion(choices=[choice], model=self.model, usage=self.usage)
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """A reply whose first text has come: what it is, and the chunks still to come; none where it came whole."""
+
+    received: _Received
+    chunks: AsyncGenerator[_Chunk, None] | None
+
+
+class StreamedCompletion:
+    """One completion on its way, in parts."""
+
+    def __init__(self, settings: Settings, prompt: AskingParts, limit_s: float) -> None:
+        self._prompt = prompt
+        self._limit_s = limit_s
+        self._completion = Completion(settings, prompt, limit_s)
+
+    async def parts(self) -> AsyncGenerator[ReplyPart | Reply, None]:
+        """Parts of the reply's text, and last the reply that holds all that was asked for.
+
+        Raises:
+            ServiceError: as `LLM.acomplete`; what came of a reply that broke off is its error's `partial_text`.
+        """
+        failure: ServiceError
+        try:
+            async with self._completion.client() as client, aclosing(self._tries(client)) as tries:
+                async for part in tries:
+                    read_from = time.monotonic()
+                    yield part
+                    self._completion.pause(time.monotonic() - read_from)
+                return
+        except ServiceError as error:
+            failure = error
+        failure.usage = self._completion.usage()
+        # Outside the handler, so that no exception of the client, which knows the key, stays chained to ours.
+        raise failure
+
+    async def _tries(self, client: AsyncOpenAI) -> AsyncGenerator[ReplyPart | Reply, None]:
+        discarded: list[str] = []
+        while True:
+            opened = await self._in_time(self._completion.retried(client, self._open))
+            received = opened.received
+            if received.text:
+                yield ReplyPart(text=received.text, starts=True)
+            if opened.chunks is not None:
+                async with aclosing(self._texts(opened.chunks, received)) as texts:
+                    async for text in texts:
+                        yield ReplyPart(text=text)
+            completion = received.completion()
+            self._completion.count(completion)
+            text = self._completion.text_of(completion.choices[0])
+            if self._is_accepted(text):
+                yield self._completion.reply(completion, text, discarded)
+                return
+            discarded.append(text)
+
+    def _is_accepted(self, text: str) -> bool:
+        """Whether the reply will do; one that will not is asked for again only where nothing of it can be in use."""
+        if self._prompt.is_obeyed(text):
+            return True
+        is_whole = self._completion.accepts(text)
+        if not is_whole and self._prompt.is_begun(text):
+            raise BadDraftError(f"The reply of {self._completion.settings.llm!r} is not whole.", partial_text=text)
+        return is_whole
+
+    async def _open(self, client: AsyncOpenAI, dialect: Dialect) -> _Opened:
+        """A reply up to its first text; one that is sent whole, because the endpoint does not stream, whole."""
+        from openai import AsyncStream
+
+        arguments = dialect.arguments(self._prompt, self._completion.settings, streams=True)
+        # `object`, because the client's own chunk type costs more than all else that is done with a chunk.
+        stream: AsyncStream[object] = await client.post(
+            "/chat/completions", cast_to=object, body=arguments, stream=True, stream_cls=AsyncStream[object]
+        )
+        received = _Received()
+        if not stream.response.headers.get("content-type", "").startswith("text/event-stream"):
+            received.take_whole(self._completion.read(await stream.response.aread()))
+            return _Opened(received, None)
+        chunks = self._chunks(stream)
+        try:
+            async for chunk in chunks:
+                if received.take(chunk) or received.finish_reason:
+                    return _Opened(received, chunks)
+        except BaseException:
+            await chunks.aclose()
+            raise
+        raise ServiceUnavailableError(f"{self._completion.address} sent an empty stream.")
+
+    async def _chunks(self, stream: AsyncStream[object]) -> AsyncGenerator[_Chunk, None]:
+        """Chunks of a stream, read leniently; ends the call when it is closed.
+
+        Raises:
+            ServiceError: the stream breaks, holds an error, or something that is no JSON.
+        """
+        from openai import OpenAIError
+
+        address = self._completion.address
+        failure: ServiceError | None = None
+        try:
+            async with stream:
+                async for chunk in stream:
+                    with suppress(ValidationError):  # some proxies send notes of their own between the chunks
+                        yield _Chunk.model_validate(chunk)
+        except OpenAIError as error:
+            failure = failure_of(error, self._completion.settings, address)
+        except JSONDecodeError:
+            failure = ServiceUnavailableError(f"{address} sent a chunk that is no JSON.")
+        if failure is not None:
+            raise failure
+
+    async def _texts(self, chunks: AsyncGenerator[_Chunk, None], received: _Received) -> AsyncGenerator[str, None]:
+        """Texts of the further chunks.
+
+        Raises:
+            BadDraftError: the reply breaks off.
+        """
+        failure: ServiceError | None = None
+        async with aclosing(chunks):
+            while failure is None:
+                try:
+                    chunk = await self._in_time(anext(chunks, None))
+                except ServiceError as error:
+                    failure = error
+                    continue
+                if chunk is None:
+                    break
+                if text := received.take(chunk):
+                    yield text
+        is_ended = received.finish_reason is not None or self._prompt.is_answered(received.text)
+        if failure is not None or not is_ended:
+            raise self._broken_off(received, failure)
+
+    def _broken_off(self, received: _Received, failure: ServiceError | None) -> BadDraftError:
+        self._completion.count(received.completion())
+        why = f" {failure}" if failure is not None else ""
+        llm = self._completion.settings.llm
+        return BadDraftError(f"The reply of {llm!r} broke off.{why}", partial_text=received.text)
+
+    async def _in_time(self, awaited: Awaitable[_T]) -> _T:
+        """What `awaited` brings before the deadline."""
+        try:
+            async with asyncio.timeout(max(0.0, self._completion.seconds_left)):
+                return await awaited
+        except TimeoutError:
+            pass
+        raise ServiceUnavailableError(
+            f"{self._completion.address} sent no whole reply within {self._limit_s:g} s. CNAPS_RAG_LLM_TIMEOUT_S "
+            "allows more."
+        )
