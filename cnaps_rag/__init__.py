@@ -50,6 +50,8 @@ if TYPE_CHECKING:
     from cnaps_rag.evaluation.gate import check_gate as check_gate
     from cnaps_rag.evaluation.runs import run_suite as run_suite
     from cnaps_rag.evaluation.suite import load_suite as load_suite
+    from cnaps_rag.integrations.guard import aguard as aguard
+    from cnaps_rag.integrations.guard import guard as guard
     from cnaps_rag.pipeline import Answerer as Answerer
     from cnaps_rag.proof import BundleDiff as BundleDiff
     from cnaps_rag.proof import ProofBundle as ProofBundle
@@ -86,6 +88,7 @@ _NAMES_BY_MODULE = {
     "evaluation.gate": ("check_gate",),
     "evaluation.runs": ("run_suite",),
     "evaluation.suite": ("load_suite",),
+    "integrations.guard": ("aguard", "guard"),
     "pipeline": ("Answerer",),
     "proof": ("BundleDiff", "ProofBundle", "Proved", "Verification", "diff_bundles", "prove", "verify_bundle"),
     "report": ("Citation", "ClaimFinding", "LinkFinding", "Report"),
