@@ -11,6 +11,7 @@ from cnaps_rag.cli.console import EPILOG
 from cnaps_rag.cli.evaluation import evaluate, runs
 from cnaps_rag.cli.mutations import mutations
 from cnaps_rag.cli.proof import diff, verify
+from cnaps_rag.cli.serve import keys, serve
 
 
 @click.group(epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -27,8 +28,9 @@ def main() -> None:
     cnaps-rag validate answer.md --request data/requests/001.txt
     cnaps-rag answer data/requests/001.txt --proof proof.json
     cnaps-rag verify proof.json
+    cnaps-rag serve
     """  # noqa: D301 - click knows the paragraph it must not wrap by the character, not by the backslash
 
 
-for command in (answer, validate, verify, diff, evaluate, runs, mutations):
+for command in (answer, validate, verify, diff, evaluate, runs, mutations, serve, keys):
     main.add_command(command)

@@ -21,7 +21,21 @@ if TYPE_CHECKING:
 
 EXIT_CHECK_FAILED, EXIT_BAD_INPUT, EXIT_SERVICE_FAILED = 1, 2, 3
 
-_EXTRA_BY_MODULE = dict.fromkeys(("junitparser", "matplotlib", "pydantic_evals", "rich", "scipy", "yaml"), "evals")
+_SERVER_MODULES = (
+    "fastapi",
+    "limits",
+    "opentelemetry",
+    "prometheus_client",
+    "redis",
+    "sse_starlette",
+    "starlette",
+    "structlog",
+    "uvicorn",
+)
+_EXTRA_BY_MODULE = {
+    **dict.fromkeys(("junitparser", "matplotlib", "pydantic_evals", "rich", "scipy", "yaml"), "evals"),
+    **dict.fromkeys(_SERVER_MODULES, "server"),
+}
 """What a plain installation lacks, and the extra that brings it."""
 
 EPILOG = """Exit status: 0 good (an honest abstention is good), 1 a check failed, 2 bad input or usage, 3 a service

@@ -110,7 +110,7 @@ def warm_up(settings: Settings) -> None:
         ServiceError: one of them is not on this disk or cannot be loaded.
     """
     paper = RelatedPaper(title="Red lamps", summary="The lamp is red. It is switched on by hand.")
-    request = AnswerRequest(question="Which lamp is red?", models=[RecommendedModel(name="Lamp")], papers=[paper])
+    request = AnswerRequest(question="Which lamp is red?", models=(RecommendedModel(name="Lamp"),), papers=(paper,))
     offline = settings.model_copy(update={"drafter": "extractive", "llm_judge": False, "on_untraceable": "drop"})
     Answerer(offline).answer(request)
 

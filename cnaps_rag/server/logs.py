@@ -13,7 +13,7 @@ import time
 import traceback
 import uuid
 from collections.abc import MutableMapping
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Literal, Protocol, cast
 
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
@@ -100,8 +100,9 @@ class RequestLog:
 
     def _tell(self, scope: Scope, answered: _Answered, seconds: float) -> None:
         route = getattr(scope.get("route"), "path", _OTHER_ROUTE)
-        status = answered.status if answered.status is not None else 500 if sys.exc_info()[0] is not None else 499
+        status = answered.status if answered.status is not None else 500 if sys.exc_info()[1] is not None else 499
         self._metrics.request_done(route, status, seconds)
+        raised = sys.exc_info()[1]
         told = {name: value for name, value in scope[_KEY].items() if name != "request_id"}
         write = logger.debug if route in _QUIET_ROUTES and status < 500 else logger.info
         write(
@@ -112,6 +113,7 @@ class RequestLog:
             seconds=round(seconds, 4),
             complete=answered.complete,
             **told,
+            **({"exc_info": raised} if isinstance(raised, Exception) else {}),
         )
 
 
@@ -162,8 +164,14 @@ def _first_line(_: object, __: str, event: Event) -> Event:
 
 def _exception_places(_: object, __: str, event: Event) -> Event:
     """Types of an exception and its causes, and where it was raised; no message, no value."""
-    given = event.pop("exc_info", None)
-    raised = given[1] if isinstance(given, tuple) else sys.exc_info()[1] if given is True else given
+    given: object = event.pop("exc_info", None)
+    raised = (
+        sys.exc_info()[1]
+        if given is True
+        else cast(tuple[object, ...], given)[1]
+        if isinstance(given, tuple)
+        else given
+    )
     if not isinstance(raised, BaseException):
         return event
     chain: list[BaseException] = []

@@ -96,12 +96,12 @@ class RedisStore:
         if self._outage.left_alone:
             return None
         try:
-            content: bytes | None = await self._redis.get(_KEY_PREFIX + key)
+            content = await self._redis.get(_KEY_PREFIX + key)
         except (RedisError, OSError) as error:
             self._outage.failed(error)
             return None
         self._outage.answered()
-        return content
+        return content if isinstance(content, bytes) else None
 
     async def put(self, key: str, content: bytes, *, ttl_s: float) -> None:
         """Keeps `content`, unless Redis fails."""
