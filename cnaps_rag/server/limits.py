@@ -6,14 +6,15 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from limits import RateLimitItemPerMinute
 from limits.aio.storage import MemoryStorage, RedisStorage
 from limits.aio.strategies import MovingWindowRateLimiter
 from limits.errors import StorageError
+from redis.asyncio import ConnectionPool
 
-from cnaps_rag.server.outage import REDIS_TIMEOUT_S, Outage
+from cnaps_rag.server.redis_server import Outage, redis_pool
 from cnaps_rag.server.settings import ServerSettings
 
 _MIN_RETRY_S: Final = 1.0  # Retry-After counts whole seconds
@@ -51,17 +52,21 @@ class RateLimit:
         self._limit = RateLimitItemPerMinute(server.rate_per_minute) if server.rate_per_minute else None
         self._own = MovingWindowRateLimiter(MemoryStorage())
         self._shared: MovingWindowRateLimiter | None = None
+        self._pool: ConnectionPool | None = None
         self._outage = Outage("rate", instead="each worker counts by itself")
         if server.redis_url is not None:
+            self._pool = redis_pool(server.redis_url.get_secret_value())
+            # limits reads from the address only of what kind it is: the pool brings the connections.
+            options: Any = {"connection_pool": self._pool}
             storage = RedisStorage(
-                f"async+{server.redis_url.get_secret_value()}",
-                wrap_exceptions=True,
-                implementation="redispy",
-                key_prefix=_KEY_PREFIX,
-                socket_timeout=REDIS_TIMEOUT_S,
-                socket_connect_timeout=REDIS_TIMEOUT_S,
+                "async+redis://", wrap_exceptions=True, implementation="redispy", key_prefix=_KEY_PREFIX, **options
             )
             self._shared = MovingWindowRateLimiter(storage)
+
+    async def close(self) -> None:
+        """Closes the connections to Redis."""
+        if self._pool is not None:
+            await self._pool.disconnect()
 
     async def check(self, owner: str) -> None:
         """Counts a request of `owner`.

@@ -10,7 +10,7 @@ from typing import Final, Protocol
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from cnaps_rag.server.outage import REDIS_TIMEOUT_S, Outage
+from cnaps_rag.server.redis_server import Outage, redis_pool
 from cnaps_rag.server.settings import ServerSettings
 
 _KEY_PREFIX: Final = "cnaps_rag:answer:"
@@ -85,11 +85,9 @@ class RedisStore:
     Redis bounds what is kept, by age here and by its own ``maxmemory`` (policy ``allkeys-lru`` or ``volatile-lru``).
     """
 
-    def __init__(self, url: str) -> None:
-        self._redis = Redis.from_url(
-            url, socket_timeout=REDIS_TIMEOUT_S, socket_connect_timeout=REDIS_TIMEOUT_S, retry=None
-        )
-        self._outage = Outage("cache", instead="every answer is made anew")
+    def __init__(self, url: str, *, outage: Outage | None = None) -> None:
+        self._redis = Redis(connection_pool=redis_pool(url))
+        self._outage = outage if outage is not None else Outage("cache", instead="every answer is made anew")
 
     async def get(self, key: str) -> bytes | None:
         """Content under `key`, or None; also when Redis fails."""
@@ -116,7 +114,7 @@ class RedisStore:
 
     async def close(self) -> None:
         """Closes the connections to Redis."""
-        await self._redis.aclose()
+        await self._redis.aclose(close_connection_pool=True)
 
 
 def open_store(server: ServerSettings) -> Store:
