@@ -17,14 +17,9 @@ import argparse
 import asyncio
 import json
 import re
-import subprocess
-import sys
 import time
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 TOKEN_CHARS = 4  # what an English token has on average
@@ -235,34 +230,6 @@ async def _serve(port: int, tokens_per_s: float) -> None:
     server = await loop.create_server(lambda: _Connection(endpoint), "127.0.0.1", port, backlog=1024)
     print(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1", flush=True)
     await server.serve_forever()
-
-
-# For the benchmarks that need one
-
-
-@dataclass(frozen=True)
-class RunningEndpoint:
-    """The endpoint as a process."""
-
-    base_url: str
-    pid: int
-
-    def take_written(self) -> list[Written]:
-        """Replies that ended since this was last asked."""
-        with urllib.request.urlopen(f"{self.base_url}/written", timeout=60) as reply:
-            return [Written(**written) for written in json.load(reply)]
-
-
-@contextmanager
-def running_endpoint(tokens_per_s: float = TOKENS_PER_S) -> Iterator[RunningEndpoint]:
-    """An endpoint in a process of its own, ended on leaving."""
-    command = [sys.executable, str(Path(__file__)), "--tokens-per-s", str(tokens_per_s)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        try:
-            yield RunningEndpoint(process.stdout.readline().strip(), process.pid)
-        finally:
-            process.terminate()
 
 
 def main() -> None:
