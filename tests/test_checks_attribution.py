@@ -66,6 +66,12 @@ def test_names_of_some_sources_are_put_aside() -> None:
     assert without_mentions("FeatSharp beats TrOCR.", REQUEST, [SourceId("P3")]) == "it beats TrOCR."
 
 
+def test_words_that_call_two_sources_are_replaced_once() -> None:
+    papers = (RelatedPaper(title="GrainNet manual"), RelatedPaper(title="GrainNet manual", summary="It runs."))
+    request = AnswerRequest(question="How fast is it?", papers=papers)
+    assert without_mentions("GrainNet manual: it runs.", request, [SourceId("P1"), SourceId("P2")]) == "it: it runs."
+
+
 @pytest.mark.parametrize(
     ("claim", "of_user"),
     [

@@ -224,12 +224,31 @@ def test_document_becomes_a_paper(metadata: dict[str, Any], title: str, paper: s
     assert found == cr.RelatedPaper(title=title, paper=paper, github=github, summary="text")
 
 
+@pytest.mark.parametrize(
+    "metadata", [{"title": "GrainNet manual"}, {"source": "manual.md"}, {"title": "GrainNet manual", "source": LINK}]
+)
+def test_pieces_of_one_document_are_one_source(metadata: dict[str, str]) -> None:
+    texts = ("GrainNet removes noise from night photographs.", "GrainNet was trained on 400 photographs. It is small.")
+    pieces = [Document(page_content=text, metadata=metadata) for text in texts]
+    checked = CnapsGuard().invoke(
+        {
+            "question": "On what was it trained?",
+            "documents": [pieces[0], *DOCUMENTS, pieces[1]],
+            "answer": "The GrainNet manual says that GrainNet was trained on 400 photographs. It removes noise.",
+        }
+    )
+    assert checked["report"].ok
+    assert checked["request"].papers[0].summary == "\n\n".join(texts)
+    assert len(checked["request"].papers) == 3
+
+
 # LangChain: the runnable that checks
 
 
 def test_guard_runnable_adds_a_report_to_what_it_was_given() -> None:
     checked = CnapsGuard().invoke({"question": QUESTION, "documents": DOCUMENTS, "answer": BAD, "more": 1})
-    assert {key: value for key, value in checked.items() if key != "report"} == {
+    assert checked["request"].papers[1].title == "recipes/bread.md"
+    assert {key: value for key, value in checked.items() if key not in ("report", "request")} == {
         "question": QUESTION,
         "documents": DOCUMENTS,
         "answer": BAD,
@@ -283,7 +302,7 @@ def test_guard_runnable_takes_a_request_for_its_documents() -> None:
         ({"question": QUESTION, "documents": [{"title": " "}], "answer": GOOD}, "documents[0].title", "empty"),
         ({"question": 7, "documents": DOCUMENTS, "answer": GOOD}, "question", "type int"),
         ({"question": QUESTION, "documents": DOCUMENTS, "answer": 7}, "answer", "type int"),
-        ({}, "documents", "it has nothing"),
+        ({}, "answer", "it has nothing"),
     ],
 )
 def test_what_a_chain_lacks_is_told(fields: dict[str, Any], field: str | None, words: str) -> None:

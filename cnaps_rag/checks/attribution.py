@@ -202,7 +202,10 @@ def _points_back(claim: str) -> bool:
 
 def without_mentions(claim: str, request: AnswerRequest, ids: Collection[SourceId]) -> str:
     """The claim with what it calls these sources replaced by "it", so that it can be held against a text of theirs."""
+    # Sources with one title are mentioned by the same words, which are to be replaced once.
+    edge = len(claim)
     for mention in reversed(find_mentions(claim, request)):
-        if mention.source_id in ids:
+        if mention.source_id in ids and mention.end <= edge:
             claim = f"{claim[: mention.start]}it{claim[mention.end :]}"
+            edge = mention.start
     return claim

@@ -137,11 +137,12 @@ class CnapsAnswerer(Runnable[AnswererInput, AIMessage]):
 
 
 class CnapsGuard(Runnable[Mapping[str, Any], dict[str, Any]]):
-    """Runnable that checks a chain's answer against its documents: its output is its input and a ``report``.
+    """Runnable that checks a chain's answer against its documents, and adds a ``report`` and a ``request`` to them.
 
     The input holds ``answer`` (or ``output``; text or a message), ``documents`` (or ``context``) and ``question`` (or
-    ``input``). Documents may be LangChain's, or anything that `guard` takes. The report's evidence names them ``P1``,
-    ``P2``, ... in their order. Nothing is streamed before the whole answer has been checked.
+    ``input``). Documents may be LangChain's, or anything that `guard` takes; pieces of one document (one title, one
+    link) become one source. The report's evidence points into ``request``: ``P1`` is its first paper. Nothing is
+    streamed before the whole answer has been checked.
 
     Args of the constructor:
         on_untraceable: what becomes of an answer that is not traceable: ``report`` hands it on with its report,
@@ -178,24 +179,25 @@ class CnapsGuard(Runnable[Mapping[str, Any], dict[str, Any]]):
         return await self._acall_with_config(self._acheck, input, config, **kwargs)
 
     def _check(self, input: Mapping[str, Any]) -> dict[str, Any]:
-        request, text = _request_of(input, self.settings), _text_of(input)
-        return self._decide(input, validate(text, request, settings=self.settings, verifier=self.verifier))
+        text, request = _text_of(input), _request_of(input, self.settings)
+        report = validate(text, request, settings=self.settings, verifier=self.verifier)
+        return self._decide({**input, "request": request, "report": report}, report)
 
     async def _acheck(self, input: Mapping[str, Any]) -> dict[str, Any]:
-        request, text = _request_of(input, self.settings), _text_of(input)
-        return self._decide(input, await avalidate(text, request, settings=self.settings, verifier=self.verifier))
+        text, request = _text_of(input), _request_of(input, self.settings)
+        report = await avalidate(text, request, settings=self.settings, verifier=self.verifier)
+        return self._decide({**input, "request": request, "report": report}, report)
 
-    def _decide(self, input: Mapping[str, Any], report: Report) -> dict[str, Any]:
-        checked = {**input, "report": report}
+    def _decide(self, checked: dict[str, Any], report: Report) -> dict[str, Any]:
         if report.ok or self.on_untraceable == "report":
             return checked
         failed = _failed(report)
         finding = f"{len(failed)} of {len(report.claims) + len(report.links)} claims and links are not traceable"
         if self.on_untraceable == "raise":
             raise UntraceableError(f"{finding}; the first: {failed[0].text!r}: {failed[0].reason}", findings=failed)
-        key = _key_of(input, _ANSWER_KEYS)
+        key = _key_of(checked, _ANSWER_KEYS)
         sentence = f"This answer is withheld: {finding} to the supplied sources."
-        answer = input[key]
+        answer = checked[key]
         # A new message: the other fields of the old one may hold what was not checked either.
         checked[key] = AIMessage(content=sentence, id=answer.id) if isinstance(answer, BaseMessage) else sentence
         return checked
@@ -296,11 +298,28 @@ def _request_of(fields: Mapping[str, Any], settings: Settings | None) -> AnswerR
             f"It is of type {type(question).__name__}.", remedy="Supply the question as text.", field=question_keys[0]
         )
     if isinstance(documents, Sequence) and not isinstance(documents, str | bytes):
-        entries = cast("Sequence[object]", documents)
-        documents = [
-            paper_of(entry, number) if isinstance(entry, Document) else entry for number, entry in enumerate(entries, 1)
-        ]
+        documents = _join_pieces(cast("Sequence[object]", documents))
     return build_request(cast("GuardSources", documents), question, settings=settings, place=documents_key)
+
+
+def _join_pieces(documents: Sequence[object]) -> list[object]:
+    """The same with documents as papers, and pieces of one document as one.
+
+    Two papers of one title and link would be two sources, and what one says not true of the other.
+    """
+    papers: dict[tuple[str, str | None, str | None] | int, object] = {}
+    for number, document in enumerate(documents, 1):
+        if not isinstance(document, Document):
+            papers[number] = document
+            continue
+        paper = paper_of(document, number)
+        key = (paper.title, paper.paper, paper.github)
+        before = papers.get(key)
+        if isinstance(before, RelatedPaper):
+            pieces = [piece for piece in (before.summary, paper.summary) if piece]
+            paper = paper.model_copy(update={"summary": "\n\n".join(pieces) or None})
+        papers[key] = paper
+    return list(papers.values())
 
 
 def _text_of(fields: Mapping[str, Any]) -> str:
