@@ -15,7 +15,13 @@ from cnaps_rag.render.page import load_template, read_page_file
 
 _FOLDER = Path(__file__).parent
 _HOUSE_STYLE = Path(render.__file__).parent / "page.css"
-_SCRIPTS = ("page.js", "page_answer.js", "page_sources.js", "page_stream.js")
+_FILES = {
+    "page.js": "text/javascript",
+    "page_answer.js": "text/javascript",
+    "page_sources.js": "text/javascript",
+    "page_stream.js": "text/javascript",
+    "page.svg": "image/svg+xml",
+}
 
 _POLICY = "; ".join(
     (
@@ -23,6 +29,7 @@ _POLICY = "; ".join(
         "script-src 'self'",
         "style-src 'self'",
         "connect-src 'self'",
+        "img-src 'self'",
         "base-uri 'none'",
         "form-action 'none'",
         "frame-ancestors 'none'",
@@ -55,8 +62,8 @@ def page_router(*, has_llm: bool, needs_key: bool) -> APIRouter:
     router = APIRouter(include_in_schema=False)
     _add(router, "/", index, "text/html")
     _add(router, "/page.css", style, "text/css")
-    for name in _SCRIPTS:
-        _add(router, f"/{name}", read_page_file(_FOLDER / name), "text/javascript")
+    for name, media_type in _FILES.items():
+        _add(router, f"/{name}", read_page_file(_FOLDER / name), media_type)
     return router
 
 
