@@ -101,7 +101,8 @@ _ANSWERED_TOLD: dict[str, Any] = {
     "description": (
         "The answer, or with `stream` server-sent events. Each has `event`, its name, and `markdown`, what it adds to "
         "the answer: joined in order, the `markdown` of all is the answer's. Offsets count in the whole answer. The "
-        "first is `request`, as it was read, which the offsets of evidence count in; the last is `answer_done`, after it `proof` where one is asked for; `error`, with the body of a failure, breaks a "
+        "first is `request`, the request as it was read, which the offsets of evidence count in; the last is "
+        "`answer_done`, after it `proof` where one is asked for; `error`, with the body of a failure, breaks a "
         "stream off."
     ),
     "content": {
