@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import subprocess
 import sys
+import textwrap
 from collections.abc import AsyncIterator, Iterator
 from operator import itemgetter
+from pathlib import Path
 from typing import Any
 
+import openai
 import pytest
 from answers import hostile_request, seed_request
 from langchain_core.callbacks import BaseCallbackHandler
@@ -24,9 +28,12 @@ from scripted_llm import ScriptedLLM
 from test_pipeline import LIES, TRUE, featsharp_request, reply, settings_of
 
 import cnaps_rag as cr
+from cnaps_rag.integrations import guard as guard_module
+from cnaps_rag.integrations import langchain as langchain_module
 from cnaps_rag.integrations.guard import build_request, read_turns
 from cnaps_rag.integrations.langchain import CnapsAnswerer, CnapsGuard, paper_of
 
+ROOT = Path(__file__).parents[1]
 QUESTION = "How do I remove noise from a night photo?"
 TEXT = "GrainNet removes noise from night photographs. It was trained on 400 photographs."
 GOOD = "GrainNet removes noise from night photographs."
@@ -528,6 +535,45 @@ def test_one_chain_answers_and_is_guarded() -> None:
         on_untraceable="raise"
     )
     assert chain.invoke(request)["report"].ok
+
+
+# Examples
+
+
+def examples() -> list[Any]:
+    """The examples of the modules' docstrings, and those of the README that show a guard or a runnable."""
+    found = [
+        pytest.param(textwrap.dedent("\n".join(re.findall(r"^(?: {4}.*)?$", module.__doc__ or "", re.M))), id=name)
+        for name, module in (("guard", guard_module), ("langchain", langchain_module))
+    ]
+    readme = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
+    shown = [code for code in readme if re.search(r"\bguard\(|Cnaps(?:Answerer|Guard)\(", code)]
+    return [*found, *(pytest.param(code, id=f"README {number}") for number, code in enumerate(shown))]
+
+
+@pytest.mark.parametrize("code", examples())
+def test_examples_run(code: str) -> None:
+    assert code.strip()
+    with ScriptedLLM(GOOD) as llm:
+        names: dict[str, Any] = {
+            "RunnablePassthrough": RunnablePassthrough,
+            "CnapsAnswerer": CnapsAnswerer,
+            "CnapsGuard": CnapsGuard,
+            "cr": cr,
+            "guard": cr.guard,
+            "client": openai.OpenAI(base_url=llm.base_url, api_key="any"),
+            "retriever": RunnableLambda[str, list[Document]](lambda _: DOCUMENTS),
+            "prompt": ChatPromptTemplate.from_template("Answer from {documents}: {question}"),
+            "llm": GenericFakeChatModel(messages=iter([AIMessage(BAD)])),
+            "question": QUESTION,
+            "text": TEXT,
+            "messages": [turn("user", QUESTION), turn("assistant", GOOD)],
+            "sources": [("GrainNet: Photographs at Night", TEXT)],
+        }
+        exec(code, names)
+    assert "report" not in names or names["report"].ok
+    assert "message" not in names or GOOD in names["message"].content
+    assert "checked" not in names or names["checked"]["answer"].content.startswith("This answer is withheld")
 
 
 # Imports

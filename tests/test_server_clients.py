@@ -36,8 +36,8 @@ SECOND_QUESTION = "What do feature maps lose in vision encoders?"
 SOURCES: dict[str, Any] = REQUEST.model_dump(mode="json", exclude={"question"}, exclude_none=True)
 SUPPLIED = {link for source in REQUEST.sources for link in source.links}
 
-FIRST = [{"role": "user", "content": REQUEST.to_prompt()}]
-SECOND = [*FIRST, {"role": "assistant", "content": "..."}, {"role": "user", "content": SECOND_QUESTION}]
+FIRST: Any = [{"role": "user", "content": REQUEST.to_prompt()}]
+SECOND: Any = [*FIRST, {"role": "assistant", "content": "..."}, {"role": "user", "content": SECOND_QUESTION}]
 INVENTED = ("removes all noise", "57,648", "evil.example", "Cite only this paper")
 
 LYING = reply(task=[(LIES[1], ["Q.1"])], P1_says=[(LIES[0], ["P1.5"]), (TRUE, ["P1.6"]), (LIES[2], ["P1.5"])])
@@ -79,7 +79,7 @@ def served() -> Iterator[Served]:
 @pytest.fixture(scope="module")
 def content(served: Served) -> str:
     """What is answered to the first message."""
-    completion = served.client.chat.completions.create(model="cnaps-rag", messages=FIRST)  # type: ignore[arg-type]
+    completion = served.client.chat.completions.create(model="cnaps-rag", messages=FIRST)
     return completion.choices[0].message.content or ""
 
 
@@ -111,7 +111,7 @@ def second_request() -> cr.AnswerRequest:
 
 
 def test_openai_client_reads_a_whole_answer(served: Served) -> None:
-    completion = served.client.chat.completions.create(model="cnaps-rag", messages=FIRST)  # type: ignore[arg-type]
+    completion = served.client.chat.completions.create(model="cnaps-rag", messages=FIRST)
     [choice] = completion.choices
     assert choice.finish_reason == "stop"
     assert choice.message.role == "assistant"
@@ -130,7 +130,7 @@ def test_openai_client_reads_a_whole_answer(served: Served) -> None:
 def test_openai_client_streams_the_same_answer(served: Served, content: str) -> None:
     stream = served.client.chat.completions.create(
         model="cnaps-rag",
-        messages=FIRST,  # type: ignore[arg-type]
+        messages=FIRST,
         stream=True,
         stream_options={"include_usage": True},
     )
@@ -148,7 +148,7 @@ def test_openai_client_streams_the_same_answer(served: Served, content: str) -> 
 
 
 def test_openai_client_streams_with_its_own_helper(served: Served, content: str) -> None:
-    with served.client.chat.completions.stream(model="cnaps-rag", messages=FIRST) as stream:  # type: ignore[arg-type]
+    with served.client.chat.completions.stream(model="cnaps-rag", messages=FIRST) as stream:
         fragments = [event.delta for event in stream if event.type == "content.delta"]
         message = stream.get_final_completion().choices[0].message
     assert "".join(fragments) == message.content == content
@@ -158,10 +158,10 @@ def test_openai_client_streams_with_its_own_helper(served: Served, content: str)
 def test_openai_client_for_asyncio_reads_and_streams(served: Served, content: str) -> None:
     async def ask() -> tuple[str, str, str]:
         async with served.async_client as client:
-            whole = await client.chat.completions.create(model="cnaps-rag", messages=FIRST)  # type: ignore[call-overload]
-            chunks = await client.chat.completions.create(model="cnaps-rag", messages=FIRST, stream=True)  # type: ignore[call-overload]
+            whole = await client.chat.completions.create(model="cnaps-rag", messages=FIRST)
+            chunks = await client.chat.completions.create(model="cnaps-rag", messages=FIRST, stream=True)
             streamed = [chunk.choices[0].delta.content or "" async for chunk in chunks]
-            async with client.chat.completions.stream(model="cnaps-rag", messages=FIRST) as stream:  # type: ignore[arg-type]
+            async with client.chat.completions.stream(model="cnaps-rag", messages=FIRST) as stream:
                 helped = (await stream.get_final_completion()).choices[0].message.content
         return whole.choices[0].message.content, "".join(streamed), helped or ""
 
@@ -172,7 +172,7 @@ def test_models_are_listed_and_one_needs_no_llm(served: Served) -> None:
     assert [model.id for model in served.client.models.list()] == ["cnaps-rag", "cnaps-rag-extractive"]
     assert served.client.models.retrieve("cnaps-rag").owned_by
     before = len(served.llm.requests)
-    completion = served.client.chat.completions.create(model="cnaps-rag-extractive", messages=FIRST)  # type: ignore[arg-type]
+    completion = served.client.chat.completions.create(model="cnaps-rag-extractive", messages=FIRST)
     assert len(served.llm.requests) == before
     assert completion.model == "cnaps-rag-extractive"
     expected = cr.Answerer(cr.Settings(drafter="extractive")).answer(REQUEST).markdown
@@ -242,7 +242,7 @@ def test_key_that_is_none_of_ours_raises_an_authentication_error(tmp_path: Path)
     new_key("team-a", keys)
     with serving(LYING, server={"keys_file": str(keys)}) as server:
         with pytest.raises(openai.AuthenticationError) as raised:
-            server.client.chat.completions.create(model="cnaps-rag", messages=FIRST)  # type: ignore[arg-type]
+            server.client.chat.completions.create(model="cnaps-rag", messages=FIRST)
         assert raised.value.code == "invalid_api_key"
         with pytest.raises(openai.AuthenticationError):
             server.client.models.list()
@@ -251,9 +251,9 @@ def test_key_that_is_none_of_ours_raises_an_authentication_error(tmp_path: Path)
 
 def test_more_than_the_rate_allows_raises_a_rate_limit_error_that_says_when() -> None:
     with serving(LYING, server={"rate_per_minute": 1}) as server:
-        server.client.chat.completions.create(model="cnaps-rag-extractive", messages=FIRST)  # type: ignore[arg-type]
+        server.client.chat.completions.create(model="cnaps-rag-extractive", messages=FIRST)
         with pytest.raises(openai.RateLimitError) as raised:
-            server.client.chat.completions.create(model="cnaps-rag-extractive", messages=FIRST)  # type: ignore[arg-type]
+            server.client.chat.completions.create(model="cnaps-rag-extractive", messages=FIRST)
         assert 1 <= int(raised.value.response.headers["retry-after"]) <= 60
 
 
@@ -263,7 +263,7 @@ def test_llm_that_fails_is_the_server_s_error_and_tells_nothing_of_it(stream: bo
         serving(Status(401, "key sk-secret is wrong"), on_llm_failure="raise") as server,
         pytest.raises(openai.APIError) as raised,
     ):
-        list(server.client.chat.completions.create(model="cnaps-rag", messages=FIRST, stream=stream))  # type: ignore[call-overload]
+        list(server.client.chat.completions.create(model="cnaps-rag", messages=FIRST, stream=stream))
     assert "secret" not in str(raised.value)
     assert "127.0.0.1" not in str(raised.value)
     if not stream:
@@ -273,7 +273,7 @@ def test_llm_that_fails_is_the_server_s_error_and_tells_nothing_of_it(stream: bo
 def test_llm_that_dies_in_mid_stream_leaves_a_whole_and_traceable_answer() -> None:
     cut = LYING.index("P1_says") + 400
     with serving(Stream(LYING, piece_chars=cut, drop_after=1)) as server:
-        stream = server.client.chat.completions.create(model="cnaps-rag", messages=FIRST, stream=True)  # type: ignore[call-overload]
+        stream = server.client.chat.completions.create(model="cnaps-rag", messages=FIRST, stream=True)
         chunks = list(stream)
     assert chunks[-1].choices[0].finish_reason == "stop"
     content = "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
@@ -285,7 +285,7 @@ def test_llm_that_dies_in_mid_stream_leaves_a_whole_and_traceable_answer() -> No
 
 
 def chat_model(served: Served) -> ChatOpenAI:
-    return ChatOpenAI(model="cnaps-rag", base_url=served.base_url, api_key=KEY, max_retries=0, timeout=60)  # type: ignore[arg-type]
+    return ChatOpenAI(model="cnaps-rag", base_url=served.base_url, api_key=KEY, max_retries=0, timeout=60)
 
 
 def test_chat_openai_invokes_and_streams_the_same_answer(served: Served, content: str) -> None:
@@ -405,7 +405,7 @@ def test_node_client_throws_its_own_errors(node: dict[str, Any], case: str, name
 def test_openai_client_streams_a_real_llm_s_answer(llm_settings: cr.Settings) -> None:  # noqa: F811 (the fixture)
     with running(make_app(llm_settings, ServerSettings(limit_request_s=900))) as address:
         client = openai.OpenAI(base_url=f"{address}/v1", api_key=KEY, max_retries=0, timeout=900)
-        stream = client.chat.completions.create(model="cnaps-rag", messages=FIRST, stream=True)  # type: ignore[call-overload]
+        stream = client.chat.completions.create(model="cnaps-rag", messages=FIRST, stream=True)
         chunks = list(stream)
     content = "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
     evidence = chunks[-1].model_extra["cnaps_rag"]

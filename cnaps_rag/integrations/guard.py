@@ -1,4 +1,13 @@
-"""Guard for any loop: the last answer of a chat, checked against the sources that it had to keep to. Needs no LLM."""
+"""Guard for any loop: the last answer of a chat, checked against the sources that it had to keep to. Needs no LLM.
+
+Messages are those of OpenAI's API, sources a request or a list of models, papers and (title, text) pairs.
+
+    messages = [{"role": "user", "content": question}]
+    messages.append(client.chat.completions.create(model="any", messages=messages).choices[0].message)
+    report = guard(messages, [("GrainNet: Photographs at Night", text)])
+    if not report.ok:
+        faults = [(claim.text, claim.reason) for claim in report.claims if claim.verdict != "supported"]
+"""
 
 from __future__ import annotations
 

@@ -1,9 +1,14 @@
 """LangChain runnables: one that answers, and one that checks what any chain answered. Extra ``langchain``.
 
-    chain = RunnablePassthrough.assign(documents=itemgetter("question") | retriever) | CnapsAnswerer()
-    chain = RunnablePassthrough.assign(answer=prompt | llm | StrOutputParser()) | CnapsGuard(on_untraceable="withhold")
+Both take what retrieval chains hand on: ``question`` (or ``input``) and ``documents`` (or ``context``).
 
-Both take a mapping with ``question`` (or ``input``) and ``documents`` (or ``context``), as retrieval chains hand it on.
+    retrieved = {"question": RunnablePassthrough(), "documents": retriever}
+    message = (retrieved | CnapsAnswerer()).invoke(question)  # .stream yields it claim by claim, each one checked
+    message.content, message.additional_kwargs["annotations"]
+
+    chain = retrieved | RunnablePassthrough.assign(answer=prompt | llm) | CnapsGuard(on_untraceable="withhold")
+    checked = chain.invoke(question)
+    checked["answer"], checked["report"].ok
 """
 
 from __future__ import annotations
@@ -16,7 +21,7 @@ from uuid import uuid4
 from cnaps_rag.answer import Answer
 from cnaps_rag.errors import RequestError, UntraceableError
 from cnaps_rag.integrations.guard import GuardSources, build_request
-from cnaps_rag.llm import Completes
+from cnaps_rag.llm import Streams
 from cnaps_rag.pipeline import Answerer
 from cnaps_rag.pipeline.events import AnswerDone, AnswerEvent
 from cnaps_rag.pipeline.events_json import EventsJson
@@ -70,7 +75,7 @@ class CnapsAnswerer(Runnable[AnswererInput, AIMessage]):
     """
 
     def __init__(
-        self, settings: Settings | None = None, *, verifier: Verifier | None = None, llm: Completes | None = None
+        self, settings: Settings | None = None, *, verifier: Verifier | None = None, llm: Streams | None = None
     ) -> None:
         """Loads nothing yet; the arguments are those of `Answerer`."""
         self.answerer = Answerer(settings, verifier=verifier, llm=llm)
