@@ -22,6 +22,7 @@ from cnaps_rag.errors import ServiceError, UntraceableError
 from cnaps_rag.fit import Fit, ModelFit, assess_fit
 from cnaps_rag.llm import Usage
 from cnaps_rag.passages import PassageId
+from cnaps_rag.render.layout import AnswerBody
 from cnaps_rag.report import AnswerClaim, AnswerSlot, Citation, ClaimFinding, Report, Section
 from cnaps_rag.request import AnswerRequest
 from cnaps_rag.sources import RecommendedModel, RelatedPaper, SourceId
@@ -348,15 +349,12 @@ def sections(*paper_claims: AnswerClaim) -> tuple[Section, ...]:
 
 
 def answer_of(*paper_claims: AnswerClaim, fit: Fit | None = None):  # type: ignore[no-untyped-def]
-    return make_answer(
-        seed(),
-        sections=sections(*paper_claims),
-        fit=fit or open_fit(),
-        ledger=(),
-        usage=Usage(),
-        drafter="test-llm",
-        judge=judge(),
-    )
+    return answer_with(sections(*paper_claims), fit=fit or open_fit(), judge=judge())
+
+
+def answer_with(parts: tuple[Section, ...], *, fit: Fit, judge: ClaimJudge):  # type: ignore[no-untyped-def]
+    body = AnswerBody(passages=judge.index.passages, sections=parts, fit=fit, drafter="test-llm")
+    return make_answer(body, ledger=(), usage=Usage(), judge=judge)
 
 
 GOOD = AnswerClaim(text=f'The paper says: "{QUOTE}"', citations=(citation(P3_DATASET),))
@@ -402,15 +400,7 @@ def test_a_fit_that_no_passage_tells_is_left_open() -> None:
 def test_what_cannot_be_left_out_is_never_shown() -> None:
     first, *others = sections(GOOD)
     with pytest.raises(UntraceableError) as caught:
-        make_answer(
-            seed(),
-            sections=(replace(first, title="LIIF removes all noise"), *others),
-            fit=open_fit(),
-            ledger=(),
-            usage=Usage(),
-            drafter="extractive",
-            judge=judge(),
-        )
+        answer_with((replace(first, title="LIIF removes all noise"), *others), fit=open_fit(), judge=judge())
     assert caught.value.findings
 
 
@@ -449,15 +439,8 @@ def test_an_answer_stands_whatever_its_sources_are_called(title: str, place: str
     )
     index = load_index(request)
     hits = index.search(request.question, k=len(index.passages.all))
-    answer = make_answer(
-        request,
-        sections=(*sections()[:2], Section(number=3, title="Papers and tools", slots=())),
-        fit=assess_fit(index.passages, hits, index.vectors),
-        ledger=(),
-        usage=Usage(),
-        drafter="extractive",
-        judge=load_judge(index),
-    )
+    parts = (*sections()[:2], Section(number=3, title="Papers and tools", slots=()))
+    answer = answer_with(parts, fit=assess_fit(index.passages, hits, index.vectors), judge=load_judge(index))
     assert answer.report.ok
     assert validate(answer.markdown, request) == answer.report
 

@@ -1,11 +1,15 @@
-"""The whole way of one request: passages, index, fit, draft, validation, repair, answer."""
+"""The whole way of one request: passages, index, fit, draft, validation, repair, answer.
+
+Read in this order: `events` and `events_json` (what a stream tells), `calls` (what is asked of an LLM), `repair`,
+`sections` (what a slot shows), `release` and `writing` (the answer as it grows), `driving`, and then `Answerer` here.
+"""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Generator
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 
 from cnaps_rag.answer import Answer
 from cnaps_rag.draft import Brief, Draft
@@ -13,19 +17,25 @@ from cnaps_rag.errors import ServiceError, UntraceableError
 from cnaps_rag.extractive import ExtractiveDrafter
 from cnaps_rag.fit import assess_fit
 from cnaps_rag.index import PassageIndex
-from cnaps_rag.llm import LLM, Completes, Reply, Usage
+from cnaps_rag.llm import LLM, Reply, Streams, Usage
 from cnaps_rag.pipeline.calls import LLMCall, ask
-from cnaps_rag.pipeline.repair import JudgedSlot, Repaired, draft_ledger, judge_slots, repair
-from cnaps_rag.pipeline.sections import SlotKey, SlotSources, build_sections
+from cnaps_rag.pipeline.driving import Steps, arun_steps, astream_steps, run_steps, stream_in_thread
+from cnaps_rag.pipeline.events import AnswerEvent, Progress, Stage
+from cnaps_rag.pipeline.repair import JudgeDraft, JudgedSlot, Repaired, draft_ledger, judge_slots, remembered, repair
+from cnaps_rag.pipeline.sections import SlotKey, SlotSources
+from cnaps_rag.pipeline.writing import AnswerWriter, Emit
 from cnaps_rag.prompt import Prompt, build_prompt
 from cnaps_rag.render.phrases import LEFT_OUT, LLM_FAILED, not_told
 from cnaps_rag.render.shown import shown_title
+from cnaps_rag.report import LedgerEntry
 from cnaps_rag.request import AnswerRequest
 from cnaps_rag.settings import Settings
-from cnaps_rag.validation import judge_draft, load_index, load_judge, make_answer
+from cnaps_rag.validation import ClaimJudge, judge_draft, load_index, load_judge
 from cnaps_rag.verifier import Verifier
 
-Steps = Generator[LLMCall, Reply, Answer]
+__all__ = ["Answerer"]
+
+TellStage = Callable[[Stage, str], None]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,6 +48,34 @@ class _Drafted:
     notes: tuple[str, ...] = ()
 
 
+class _OwnWords:
+    """What an emptied slot of one answer may be closed with: the sources' own sentences, or that they do not tell."""
+
+    def __init__(self, brief: Brief, judge: ClaimJudge, judge_all: JudgeDraft) -> None:
+        self._brief = brief
+        self._judge = judge
+        self._judge_all = judge_all
+        self._slots: tuple[JudgedSlot, ...] | None = None
+
+    def take(self, slots: tuple[JudgedSlot, ...]) -> None:
+        """Takes slots that were drafted from the sources' own sentences already."""
+        self._slots = slots
+
+    def by_key(self) -> dict[SlotKey, JudgedSlot]:
+        """Judged slots drafted from the sources' own sentences; made when first asked for."""
+        if self._slots is None:
+            self._slots = judge_slots(ExtractiveDrafter().draft(self._brief), self._brief, self._judge_all)
+        return {(slot.slot.name, slot.slot.subject): slot for slot in self._slots}
+
+    def is_absent(self, key: SlotKey) -> bool:
+        """True where the absence check over all supplied passages passes for a slot of a model or paper."""
+        request = self._brief.request
+        if key[0] == "paper":
+            return not any(request.source(twin).text for twin in request.twins(key[1]))
+        phrase = not_told(key[0], shown_title(key[1], request))
+        return self._judge.judge(phrase, subject=key[1], cited=None).verdict == "supported"
+
+
 class Answerer:
     """Answers requests by one group of settings. Thread-safe; the models it needs are loaded once per process.
 
@@ -47,7 +85,7 @@ class Answerer:
     """
 
     def __init__(
-        self, settings: Settings | None = None, *, verifier: Verifier | None = None, llm: Completes | None = None
+        self, settings: Settings | None = None, *, verifier: Verifier | None = None, llm: Streams | None = None
     ) -> None:
         """Loads nothing yet; `verifier` and `llm` stand in for those that the settings name."""
         self.settings = settings if settings is not None else Settings()
@@ -62,29 +100,34 @@ class Answerer:
             ServiceError: the LLM failed, and `on_llm_failure` is ``raise``.
             UntraceableError: `on_untraceable` is ``raise`` and a claim did not pass.
         """
-        steps = self._steps(request, progress or _silent)
-        call = _next_call(steps.__next__)
-        while isinstance(call, LLMCall):
-            try:
-                reply = self._llm.complete(call.prompt, deadline_s=call.deadline_s)
-            except ServiceError as error:
-                call = _next_call(partial(steps.throw, error))
-            else:
-                call = _next_call(partial(steps.send, reply))
-        return call
+        return run_steps(self._steps(request, _in_words(progress)), self._llm)
 
     async def aanswer(self, request: AnswerRequest, *, progress: Callable[[str], None] | None = None) -> Answer:
         """`answer` for asyncio: awaits the LLM, and does its own work in a thread."""
-        steps = self._steps(request, progress or _silent)
-        call = await asyncio.to_thread(_next_call, steps.__next__)
-        while isinstance(call, LLMCall):
-            try:
-                reply = await self._llm.acomplete(call.prompt, deadline_s=call.deadline_s)
-            except ServiceError as error:
-                call = await asyncio.to_thread(_next_call, partial(steps.throw, error))
-            else:
-                call = await asyncio.to_thread(_next_call, partial(steps.send, reply))
-        return call
+        return await arun_steps(self._steps(request, _in_words(progress)), self._llm)
+
+    def stream(self, request: AnswerRequest) -> Generator[AnswerEvent, None, None]:
+        """Events of one answer as it is made: each claim as soon as it has passed, last the whole answer.
+
+        Closing the generator ends the LLM's call.
+
+        Example:
+            >>> for event in Answerer(settings).stream(request):
+            ...     print(event.markdown, end="", flush=True)
+
+        Raises:
+            RequestError, ServiceError, UntraceableError: as `answer`; what was told before has passed all the same.
+        """
+        return stream_in_thread(self.astream(request))
+
+    def astream(self, request: AnswerRequest) -> AsyncGenerator[AnswerEvent, None]:
+        """`stream` for asyncio."""
+        told: deque[AnswerEvent] = deque()
+
+        def tell_stage(stage: Stage, words: str) -> None:
+            told.append(Progress(stage=stage, words=words))
+
+        return astream_steps(self._steps(request, tell_stage, told.append), told, self._llm)
 
     def draft_prompt(self, request: AnswerRequest) -> Prompt:
         """The prompt that `answer` would send for the draft; nothing is sent."""
@@ -100,66 +143,72 @@ class Answerer:
         hits = index.search(passages.request.question, k=len(passages.all))
         return Brief(passages=passages, hits=hits, fit=assess_fit(passages, hits, index.vectors))
 
-    def _steps(self, request: AnswerRequest, progress: Callable[[str], None]) -> Steps:
-        """The whole way as a generator of LLM calls, so that one text of it serves threads and asyncio alike."""
-        progress("indexing the supplied sources")
+    def _steps(self, request: AnswerRequest, tell_stage: TellStage, emit: Emit | None = None) -> Steps:
+        """The whole way as a generator of LLM calls: one text of it for threads and asyncio, whole and streamed."""
+        tell_stage("index", "indexing the supplied sources")
         index = load_index(request, self.settings)
         brief = self._brief(index)
         judge = load_judge(index, self._verifier, settings=self.settings, llm=self._llm)
-        judge_all = partial(judge_draft, judge=judge)
-        drafted = yield from self._draft(brief, progress)
-        progress("checking the draft")
+        judge_all = remembered(partial(judge_draft, judge=judge))
+        own = _OwnWords(brief, judge, judge_all)
+        marks = self.settings.on_untraceable == "mark"
+        closing = SlotSources(own_words=own.by_key, is_absent=own.is_absent, marks=marks)
+        writer = AnswerWriter(brief, closing, judge, emit)
+        writer.begin()
+
+        def write_on(slots: tuple[JudgedSlot, ...], *, is_drafted: bool) -> None:
+            if emit is not None:
+                writer.advance(slots, is_drafted=is_drafted, may_repair=self.settings.repair_limit_calls > 0)
+
+        def on_part(draft: Draft) -> None:
+            write_on(judge_slots(draft, brief, judge_all), is_drafted=False)
+
+        def on_round(slots: tuple[JudgedSlot, ...], changes: Sequence[LedgerEntry]) -> None:
+            writer.note_repairs(changes)
+            write_on(slots, is_drafted=True)
+
+        drafted = yield from self._draft(brief, tell_stage, None if emit is None else on_part)
+        tell_stage("check", "checking the draft")
         slots = judge_slots(drafted.draft, brief, judge_all)
-        is_extractive = drafted.draft.drafter == ExtractiveDrafter.name
-        if is_extractive:
+        if drafted.draft.drafter == ExtractiveDrafter.name:
+            own.take(slots)
             repaired = Repaired(slots=slots, usage=Usage(), ledger=draft_ledger(slots))
         else:
-            progress("repairing what was rejected")
-            repaired = yield from repair(slots, brief, judge_all, self.settings)
+            write_on(slots, is_drafted=True)
+            tell_stage("repair", "repairing what was rejected")
+            repaired = yield from repair(slots, brief, judge_all, self.settings, on_round)
         self._raise_untraceable(repaired.slots)
-
-        @cache
-        def own_words() -> dict[SlotKey, JudgedSlot]:
-            own = slots if is_extractive else judge_slots(ExtractiveDrafter().draft(brief), brief, judge_all)
-            return {(slot.slot.name, slot.slot.subject): slot for slot in own}
-
-        def is_absent(key: SlotKey) -> bool:
-            if key[0] == "paper":
-                return not any(request.source(twin).text for twin in request.twins(key[1]))
-            phrase = not_told(key[0], shown_title(key[1], request))
-            return judge.judge(phrase, subject=key[1], cited=None).verdict == "supported"
-
-        closing = SlotSources(own_words=own_words, is_absent=is_absent, marks=self.settings.on_untraceable == "mark")
-        sections, closing_ledger = build_sections(repaired.slots, brief, closing)
-        return make_answer(
-            request,
-            sections=sections,
-            fit=brief.fit,
-            ledger=repaired.ledger + closing_ledger,
-            usage=drafted.usage + repaired.usage,
+        tell_stage("close", "writing the answer")
+        writer.advance(repaired.slots, is_drafted=True, may_repair=False)
+        return writer.finish(
             drafter=drafted.draft.drafter,
-            prompt_sha256=drafted.prompt_sha256,
             notes=drafted.notes + repaired.notes,
-            judge=judge,
+            ledger=repaired.ledger,
+            usage=drafted.usage + repaired.usage,
+            prompt_sha256=drafted.prompt_sha256,
         )
 
-    def _draft(self, brief: Brief, progress: Callable[[str], None]) -> Generator[LLMCall, Reply, _Drafted]:
+    def _draft(
+        self, brief: Brief, tell_stage: TellStage, on_part: Callable[[Draft], None] | None
+    ) -> Generator[LLMCall, Reply | None, _Drafted]:
         if not self.drafts_by_llm:
-            progress("drafting from the sources' own sentences")
+            tell_stage("draft", "drafting from the sources' own sentences")
             return _Drafted(draft=ExtractiveDrafter().draft(brief), usage=Usage())
-        progress(f"waiting for {self.settings.llm}")
+        tell_stage("draft", f"waiting for {self.settings.llm}")
         try:
-            return (yield from self._draft_by_llm(brief))
+            return (yield from self._draft_by_llm(brief, on_part))
         except ServiceError as error:
             if self.settings.on_llm_failure == "raise":
                 raise
             note = f"{LLM_FAILED}: {error}"
             return _Drafted(draft=ExtractiveDrafter().draft(brief), usage=error.usage or Usage(), notes=(note,))
 
-    def _draft_by_llm(self, brief: Brief) -> Generator[LLMCall, Reply, _Drafted]:
+    def _draft_by_llm(
+        self, brief: Brief, on_part: Callable[[Draft], None] | None
+    ) -> Generator[LLMCall, Reply | None, _Drafted]:
         prompt = build_prompt(brief, self.settings)
         deadline_s = self.settings.llm_timeout_s
-        draft, usage = yield from ask(prompt, deadline_s=deadline_s, llm=self.settings.llm or "")
+        draft, usage = yield from ask(prompt, deadline_s=deadline_s, llm=self.settings.llm or "", on_part=on_part)
         notes = (f"{LEFT_OUT}: {', '.join(prompt.left_out)}",) if prompt.left_out else ()
         return _Drafted(draft=draft, usage=usage, prompt_sha256=prompt.sha256, notes=notes)
 
@@ -175,14 +224,11 @@ class Answerer:
             )
 
 
-def _silent(_: str) -> None:
-    """Progress that nobody asked for."""
+def _in_words(progress: Callable[[str], None] | None) -> TellStage:
+    """Stages told to `progress` in their words, or to nobody."""
 
+    def tell(_: Stage, words: str) -> None:
+        if progress is not None:
+            progress(words)
 
-def _next_call(resume: Callable[[], LLMCall]) -> LLMCall | Answer:
-    """Runs the steps up to their next LLM call, or to the answer."""
-    try:
-        return resume()
-    except StopIteration as done:
-        answer: Answer = done.value
-        return answer
+    return tell

@@ -17,7 +17,6 @@ from cnaps_rag.render.markdown import RenderedClaim
 from cnaps_rag.report import LedgerEntry, SlotState
 from cnaps_rag.sources import SourceId
 
-
 Stage = Literal["index", "draft", "check", "repair", "close"]
 """Stages of one answer, in order; ``repair`` only where something was rejected."""
 

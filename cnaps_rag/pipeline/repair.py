@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
 
-from cnaps_rag.draft import Brief, Claim, Draft, Slot
+from cnaps_rag.draft import Brief, Claim, Draft, Slot, SlotName
 from cnaps_rag.errors import RequestError, ServiceError
 from cnaps_rag.extractive import frame_copies
 from cnaps_rag.llm import Reply, Usage
@@ -14,6 +14,7 @@ from cnaps_rag.prompt import Prompt, RejectedClaim, build_repair_prompt
 from cnaps_rag.render.phrases import REPAIR_GIVEN_UP
 from cnaps_rag.report import LedgerAction, LedgerEntry
 from cnaps_rag.settings import Settings
+from cnaps_rag.sources import SourceId
 from cnaps_rag.validation import Judgement
 
 JudgeDraft = Callable[[Draft], tuple[tuple[Judgement, ...], ...]]
@@ -57,7 +58,9 @@ class Repaired:
     notes: tuple[str, ...] = ()
 
 
-Repairing = Generator[LLMCall, Reply, Repaired]
+Repairing = Generator[LLMCall, Reply | None, Repaired]
+OnRound = Callable[[tuple[JudgedSlot, ...], Sequence[LedgerEntry]], None]
+"""Takes the slots after a round of repair, and what it changed."""
 
 
 def judge_slots(draft: Draft, brief: Brief, judge_draft: JudgeDraft) -> tuple[JudgedSlot, ...]:
@@ -77,7 +80,31 @@ def judge_slots(draft: Draft, brief: Brief, judge_draft: JudgeDraft) -> tuple[Ju
     )
 
 
-def repair(slots: tuple[JudgedSlot, ...], brief: Brief, judge_draft: JudgeDraft, settings: Settings) -> Repairing:
+def remembered(judge_draft: JudgeDraft) -> JudgeDraft:
+    """`judge_draft`, but no claim of a slot is judged twice: a draft is judged as it grows while it arrives."""
+    known: dict[tuple[SlotName, SourceId, Claim], Judgement] = {}
+
+    def judge(draft: Draft) -> tuple[tuple[Judgement, ...], ...]:
+        fresh = tuple(
+            replace(slot, claims=tuple(claim for claim in slot.claims if (*_place(slot), claim) not in known))
+            for slot in draft.slots
+        )
+        for slot, judged in zip(fresh, judge_draft(replace(draft, slots=fresh)), strict=True):
+            known.update(
+                ((*_place(slot), claim), judgement) for claim, judgement in zip(slot.claims, judged, strict=True)
+            )
+        return tuple(tuple(known[(*_place(slot), claim)] for claim in slot.claims) for slot in draft.slots)
+
+    return judge
+
+
+def _place(slot: Slot) -> tuple[SlotName, SourceId]:
+    return slot.name, slot.subject
+
+
+def repair(
+    slots: tuple[JudgedSlot, ...], brief: Brief, judge_draft: JudgeDraft, settings: Settings, on_round: OnRound
+) -> Repairing:
     """Asks again for what was rejected until all passes or the budget of calls, tokens or seconds is spent.
 
     A failing LLM ends the repair, never the answer: what was accepted by then stays, and a note says so.
@@ -100,9 +127,11 @@ def repair(slots: tuple[JudgedSlot, ...], brief: Brief, judge_draft: JudgeDraft,
             break
         usage += spent
         repaired = _with_repairs(slots, judge_slots(redraft, brief, judge_draft), repair_round)
-        ledger += _changes(slots, repaired, spent, n_sent=len(rejected))
+        changes = _changes(slots, repaired, spent, n_sent=len(rejected))
+        ledger += changes
         says_the_same = _texts(repaired) == _texts(slots)
         slots = repaired  # also where only the evidence is new: that may be what was wrong
+        on_round(slots, changes)
         if says_the_same:
             break
     return Repaired(slots=slots, usage=usage, ledger=tuple(ledger), notes=tuple(notes))

@@ -1,13 +1,13 @@
-"""From judged slots to the three sections: what each slot shows, and why, where nothing of the draft passed."""
+"""What each slot of an answer shows, and why, where nothing of the draft passed."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from cnaps_rag.draft import MODEL_SLOTS, Brief, SlotName, plan_form
 from cnaps_rag.pipeline.repair import JudgedClaim, JudgedSlot, ledger_entry
-from cnaps_rag.report import AnswerClaim, AnswerSlot, LedgerAction, LedgerEntry, Section
+from cnaps_rag.report import AnswerClaim, AnswerSlot, LedgerAction, LedgerEntry
 from cnaps_rag.sources import QUESTION_ID, SourceId
 
 SlotKey = tuple[SlotName, SourceId]
@@ -35,59 +35,36 @@ def slot_keys(brief: Brief) -> tuple[SlotKey, ...]:
     return tuple((slot.name, slot.subject) for slot in plan_form(brief, brief.passages.by_id))
 
 
-def build_sections(
-    slots: tuple[JudgedSlot, ...], brief: Brief, closing: SlotSources
-) -> tuple[tuple[Section, ...], tuple[LedgerEntry, ...]]:
-    """Three sections with every slot of `slot_keys`, and a ledger entry for each claim dropped, marked or filled in."""
-    judged_by_key: dict[SlotKey, JudgedSlot] = {(slot.slot.name, slot.slot.subject): slot for slot in slots}
-    said: set[str] = set()
-    answer_slots: list[AnswerSlot] = []
-    ledger: list[LedgerEntry] = []
-    for key in slot_keys(brief):
-        answer_slot, entries = _close(key, judged_by_key.get(key), closing, said)
-        said.update(claim.text for claim in answer_slot.claims)
-        answer_slots.append(answer_slot)
-        ledger += entries
-    return tuple(_sections(tuple(answer_slots))), tuple(ledger)
-
-
-def _sections(slots: tuple[AnswerSlot, ...]) -> Iterator[Section]:
-    yield Section(number=1, title=SECTION_TITLES[1], slots=tuple(slot for slot in slots if slot.name == "task"))
-    workflow = tuple(slot for slot in slots if slot.name in MODEL_SLOTS)
-    yield Section(number=2, title=SECTION_TITLES[2], slots=workflow)
-    yield Section(number=3, title=SECTION_TITLES[3], slots=tuple(slot for slot in slots if slot.name == "paper"))
-
-
-def _close(
+def close_slot(
     key: SlotKey, judged: JudgedSlot | None, closing: SlotSources, said: set[str]
 ) -> tuple[AnswerSlot, list[LedgerEntry]]:
     """One slot as the answer shows it; `said` are the claims of earlier slots, which are not said again."""
     drafted = judged.claims if judged is not None else ()
-    passed = tuple(claim for claim in drafted if _is_shown(claim) and claim.claim.text not in said)
+    passed = tuple(claim for claim in drafted if is_shown(claim) and claim.claim.text not in said)
     ledger = _left_out(judged, said, marks=closing.marks)
     marked = tuple(claim for claim in drafted if not claim.accepted) if closing.marks else ()
-    if _tells(key, passed) or marked:
+    if tells(key, passed) or marked:
         return _answered(key, tuple(claim for claim in drafted if claim in passed or claim in marked)), ledger
     if judged is not None and judged.slot.ended:
-        return AnswerSlot(name=key[0], subject=key[1], state="ended", claims=_shown(passed)), ledger
+        return AnswerSlot(name=key[0], subject=key[1], state="ended", claims=shown_claims(passed)), ledger
     own = closing.own_words().get(key)
-    own_passed = tuple(claim for claim in own.claims if _is_shown(claim)) if own is not None else ()
+    own_passed = tuple(claim for claim in own.claims if is_shown(claim)) if own is not None else ()
     if key[0] != "task" and closing.is_absent(key):
         start = passed or tuple(claim for claim in own_passed if claim.claim.text not in said)
-        return AnswerSlot(name=key[0], subject=key[1], state="not_told", claims=_shown(start)), ledger
-    if own is None or not _tells(key, own_passed):
-        return AnswerSlot(name=key[0], subject=key[1], state="none_passed", claims=_shown(passed)), ledger
+        return AnswerSlot(name=key[0], subject=key[1], state="not_told", claims=shown_claims(start)), ledger
+    if own is None or not tells(key, own_passed):
+        return AnswerSlot(name=key[0], subject=key[1], state="none_passed", claims=shown_claims(passed)), ledger
     if own is not judged:
         ledger += [ledger_entry(own.slot, claim, "filled", before="") for claim in own_passed]
     return _answered(key, own_passed), ledger
 
 
-def _is_shown(claim: JudgedClaim) -> bool:
+def is_shown(claim: JudgedClaim) -> bool:
     """Accepted statements; what is absent is said by the slot's own state, once and in fixed words."""
     return claim.accepted and claim.judgement.layer != "absence"
 
 
-def _tells(key: SlotKey, claims: tuple[JudgedClaim, ...]) -> bool:
+def tells(key: SlotKey, claims: tuple[JudgedClaim, ...]) -> bool:
     """True when the claims say something of the slot's subject: for a model, more than what the user asks or has."""
     if key[0] not in MODEL_SLOTS:
         return bool(claims)
@@ -95,10 +72,11 @@ def _tells(key: SlotKey, claims: tuple[JudgedClaim, ...]) -> bool:
 
 
 def _answered(key: SlotKey, claims: tuple[JudgedClaim, ...]) -> AnswerSlot:
-    return AnswerSlot(name=key[0], subject=key[1], state="answered", claims=_shown(claims))
+    return AnswerSlot(name=key[0], subject=key[1], state="answered", claims=shown_claims(claims))
 
 
-def _shown(claims: tuple[JudgedClaim, ...]) -> tuple[AnswerClaim, ...]:
+def shown_claims(claims: tuple[JudgedClaim, ...]) -> tuple[AnswerClaim, ...]:
+    """Claims as the answer shows them."""
     return tuple(
         AnswerClaim(
             text=claim.claim.text,

@@ -69,5 +69,6 @@ _ACTS: dict[str, Callable[[str, str], bool]] = {
     "~": lambda previous, _: not previous.isspace(),  # without one that closes, none strikes through
     "[": lambda previous, following: "^" in (previous, following),
     "]": lambda _, following: following in "([",
-    "#": lambda previous, following: previous.isspace() and following == "\n",  # closes a heading
+    # Closes a heading where a line ends; whether one does is not known while an answer is being made.
+    "#": lambda previous, following: previous.isspace() and following.isspace(),
 }

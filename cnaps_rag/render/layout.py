@@ -23,7 +23,8 @@ class AnswerBody:
     """Everything of an answer that a reader sees; each rendering is made from this and nothing else.
 
     `drafter` is ``extractive`` or the LLM's name. `notes` are sentences on the making of the answer, of
-    which those that begin with one of `phrases.NOTES` are shown.
+    which those that begin with one of `phrases.NOTES` are shown. `known_to` tells of an answer in the making how far it
+    is known: its last section may hold more slots, more sections may follow, or nothing is to come.
     """
 
     passages: Passages
@@ -31,6 +32,7 @@ class AnswerBody:
     fit: Fit
     drafter: str
     notes: tuple[str, ...] = ()
+    known_to: Literal["slot", "section", "whole"] = "whole"
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,11 +120,22 @@ class _Layout:
         fit_by_id = {fit.source_id: fit for fit in self._body.fit.models}
         models = (source for source in self._request.sources if source.kind == "model")
         yield from (self._fit(model.id, fit_by_id.get(model.id)) for model in models)
-        for section in self._body.sections:
+        body = self._body
+        for section in body.sections:
             yield Block("heading", (Words(f"{section.number}. {section.title}"),), level=2)
             yield from {1: self._task, 2: self._workflow, 3: self._papers}[section.number](section)
-        yield Block("rule")
-        yield from self._making()
+            if body.known_to != "slot" or section is not body.sections[-1]:
+                yield from self._closing(section)
+        if body.known_to == "whole":
+            yield Block("rule")
+            yield from self._making()
+
+    def _closing(self, section: Section) -> Iterator[Block]:
+        """What stands after the last slot of a section."""
+        if section.number == 2 and not section.slots:
+            yield Block("paragraph", (Statement(text=phrases.NO_MODEL, kind="absence", subject=QUESTION_ID),))
+        elif section.number == 3:
+            yield from self._unused_papers(section)
 
     # The lead: the fit of each model
 
@@ -179,8 +192,6 @@ class _Layout:
             for slot in (slot for slot in section.slots if slot.subject == subject):
                 label = Words(f"{slot.name.capitalize()}:", strong=True)
                 yield Block("item", (label, Words(" "), *self._slot_runs(slot)))
-        if not subjects:
-            yield Block("paragraph", (Statement(text=phrases.NO_MODEL, kind="absence", subject=QUESTION_ID),))
 
     # Section 3
 
@@ -188,6 +199,8 @@ class _Layout:
         for slot in section.slots:
             yield self._paper(slot.subject)
             yield from (Block("item", (run,), level=2) for run in (*self._claims(slot), *self._state(slot)))
+
+    def _unused_papers(self, section: Section) -> Iterator[Block]:
         papers = self._body.fit.papers
         if not papers:
             yield Block("paragraph", (Statement(text=phrases.NO_PAPER, kind="absence", subject=QUESTION_ID),))

@@ -43,11 +43,15 @@ class RenderedClaim:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RenderedMarkdown:
-    """Markdown of an answer, its claims by their place in it, and its citations in the order of their footnotes."""
+    """Markdown of an answer, its claims by their place in it, and its citations in the order of their footnotes.
+
+    The footnotes begin at `footnotes_start`; of an answer in the making, the text before that begins the whole one's.
+    """
 
     text: str
     claims: tuple[RenderedClaim, ...]
     citations: tuple[Citation, ...]
+    footnotes_start: int
 
 
 def render_markdown(body: AnswerBody) -> RenderedMarkdown:
@@ -81,12 +85,18 @@ class _Writer:
             before = self._pieces[-1][-1:] or before
 
     def finish(self) -> RenderedMarkdown:
+        footnotes_start = self._length
         for citation, number in self._numbers.items():
             self._write("\n\n" if number == 1 else "\n")
             quote = escape_markdown(quoted(shown_line(citation.quote, self._body)), before=" ", after="\n")
             self._write(f"[^{number}]: {field_label(citation)}: {quote}")
         self._write("\n")
-        return RenderedMarkdown(text="".join(self._pieces), claims=tuple(self._claims), citations=tuple(self._numbers))
+        return RenderedMarkdown(
+            text="".join(self._pieces),
+            claims=tuple(self._claims),
+            citations=tuple(self._numbers),
+            footnotes_start=footnotes_start,
+        )
 
     def _write(self, piece: str) -> None:
         self._pieces.append(piece)

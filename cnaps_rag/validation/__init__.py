@@ -12,7 +12,7 @@ import asyncio
 from cnaps_rag.report import Report
 from cnaps_rag.request import AnswerRequest
 from cnaps_rag.settings import Settings
-from cnaps_rag.validation.answers import make_answer
+from cnaps_rag.validation.answers import Settled, make_answer, settle
 from cnaps_rag.validation.drafts import judge_draft
 from cnaps_rag.validation.judge import ClaimJudge, ClaimQuery, Judgement
 from cnaps_rag.validation.loading import load_index, load_judge
@@ -25,6 +25,7 @@ __all__ = [
     "ClaimJudge",
     "ClaimQuery",
     "Judgement",
+    "Settled",
     "TextClaim",
     "avalidate",
     "judge_draft",
@@ -32,6 +33,7 @@ __all__ = [
     "load_index",
     "load_judge",
     "make_answer",
+    "settle",
     "split_claims",
     "validate",
 ]

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from cnaps_rag.answer import Answer
 from cnaps_rag.errors import UntraceableError
 from cnaps_rag.fit import Fit
 from cnaps_rag.llm import Usage
 from cnaps_rag.render.layout import AnswerBody
-from cnaps_rag.render.markdown import RenderedClaim, render_markdown
+from cnaps_rag.render.markdown import RenderedClaim, RenderedMarkdown, render_markdown
 from cnaps_rag.report import AnswerSlot, ClaimFinding, LedgerEntry, LinkFinding, Report, Section
-from cnaps_rag.request import AnswerRequest
 from cnaps_rag.validation.judge import ClaimJudge
 from cnaps_rag.validation.texts import judge_text
 from cnaps_rag.verifier import usage_of
@@ -20,26 +19,48 @@ from cnaps_rag.verifier import usage_of
 Finding = ClaimFinding | LinkFinding
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settled:
+    """What of a body may be shown: all of it but the claims in `dropped`; `report` is on ``rendered.text``."""
+
+    body: AnswerBody
+    rendered: RenderedMarkdown
+    report: Report
+    dropped: tuple[LedgerEntry, ...]
+
+
 def make_answer(
-    request: AnswerRequest,
+    body: AnswerBody,
     *,
-    sections: tuple[Section, ...],
-    fit: Fit,
+    judge: ClaimJudge,
     ledger: tuple[LedgerEntry, ...],
     usage: Usage,
-    drafter: str,
-    judge: ClaimJudge,
     prompt_sha256: str | None = None,
-    notes: tuple[str, ...] = (),
+    released: str = "",
 ) -> Answer:
     """Answer whose Markdown passes `judge_text`; claims that were kept to be marked are all that may fail there.
 
-    A claim that does not pass where it stands is dropped, and what is left is validated again.
+    Raises:
+        UntraceableError: as `settle`.
+    """
+    settled = settle(body, judge, released)
+    spent = usage + usage_of(judge.verifier)
+    ledger += settled.dropped
+    return Answer(body=settled.body, report=settled.report, ledger=ledger, usage=spent, prompt_sha256=prompt_sha256)
+
+
+def settle(body: AnswerBody, judge: ClaimJudge, released: str = "") -> Settled:
+    """`body`, whole or known in part, without the claims that do not pass where they stand; the rest is judged again.
+
+    Args:
+        body: what is to be shown.
+        judge: judge of the request's claims.
+        released: the beginning of its Markdown that a reader has seen already, and that must stay as it is.
 
     Raises:
-        UntraceableError: something fails that can be left out of no answer; nothing is then shown.
+        UntraceableError: something fails that can be left out of no answer, or no more; nothing is then shown.
     """
-    body = AnswerBody(passages=judge.index.passages, sections=sections, fit=fit, drafter=drafter, notes=notes)
+    dropped: tuple[LedgerEntry, ...] = ()
     while True:
         rendered = render_markdown(body)
         report = judge_text(rendered.text, judge)
@@ -50,17 +71,18 @@ def make_answer(
             if claim.accepted and (found := _first_in(claim, faults)) is not None
         ]
         is_marked = any(not claim.accepted for claim in rendered.claims)
-        if not failed and (not faults or is_marked):
-            spent = usage + usage_of(judge.verifier)
-            return Answer(body=body, report=report, ledger=ledger, usage=spent, prompt_sha256=prompt_sha256)
+        if not failed and (not faults or is_marked) and rendered.text.startswith(released):
+            return Settled(body=body, rendered=rendered, report=report, dropped=dropped)
         changed = body
         for place, claim, found in reversed(failed):
-            changed, dropped = _without(changed, rendered.claims, place, claim, found)
-            ledger += dropped
+            if claim.start >= len(released):
+                changed, entries = _without(changed, rendered.claims, place, claim, found)
+                dropped += entries
         if changed == body:
-            first = faults[0]
-            message = f"The answer to {request.question!r} did not pass: {first.text!r}: {first.reason}"
-            raise UntraceableError(message, findings=faults)
+            question = body.passages.request.question
+            found = faults[0] if faults else None
+            told = f"{found.text!r}: {found.reason}" if found is not None else "what was shown of it has changed"
+            raise UntraceableError(f"The answer to {question!r} did not pass: {told}", findings=faults)
         body = changed
 
 
