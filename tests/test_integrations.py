@@ -8,7 +8,8 @@ import re
 import subprocess
 import sys
 import textwrap
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
+from contextlib import aclosing
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.runnables import RunnableLambda, RunnablePassthrough
 from openai.types.chat import ChatCompletionMessage
-from scripted_llm import ScriptedLLM
+from scripted_llm import ScriptedLLM, Stream
 from test_pipeline import LIES, TRUE, featsharp_request, reply, settings_of
 
 import cnaps_rag as cr
@@ -510,23 +511,35 @@ def test_dropped_claims_come_as_custom_events_to_callbacks_and_to_astream_events
     assert [event["name"] for event in custom] == [name for name, _ in told.events if name.startswith("cnaps_rag.")]
 
 
+ASKED = "The user asks how low-resolution feature maps of a vision encoder can be upsampled by AI."
+SLOW = Stream(reply(task=[(ASKED, ["Q.1", "Q.2"])], P1_says=[(TRUE, ["P1.6"])] * 20), piece_chars=8, pause_s=0.02)
+
+
 def test_stream_closed_early_ends_the_call_and_the_run() -> None:
     told = Told()
-    with ScriptedLLM(LYING) as llm:
-        answerer = CnapsAnswerer(settings_of(llm))
-        stream = answerer.stream(featsharp_request(), config={"callbacks": [told]})
-        assert next(stream).content
+    with ScriptedLLM(SLOW) as llm:
+        stream = CnapsAnswerer(settings_of(llm)).stream(featsharp_request(), config={"callbacks": [told]})
+        assert any(ASKED in str(chunk.content) for chunk in stream)
+        assert llm.n_running == 1
         stream.close()  # type: ignore[attr-defined]
-        assert told.events[-1][0] in ("end", "error")
+        assert llm.gone.wait(5)
+    assert told.events[-1][0] in ("end", "error")
 
-        async def first() -> object:
-            chunks: AsyncIterator[AIMessage] = answerer.astream(featsharp_request())
+
+def test_stream_for_asyncio_closed_early_ends_the_call_and_the_run() -> None:
+    told = Told()
+
+    async def stopped(llm: ScriptedLLM) -> bool:
+        answerer = CnapsAnswerer(settings_of(llm))
+        async with aclosing(answerer.astream(featsharp_request(), config={"callbacks": [told]})) as chunks:  # type: ignore[type-var]
             async for chunk in chunks:
-                await chunks.aclose()  # type: ignore[attr-defined]
-                return chunk.content
-            return None
+                if ASKED in str(chunk.content):
+                    break
+        return await asyncio.to_thread(llm.gone.wait, 5)
 
-        assert asyncio.run(first())
+    with ScriptedLLM(SLOW) as llm:
+        assert asyncio.run(stopped(llm))
+    assert told.events[-1][0] in ("end", "error")
 
 
 def test_one_chain_answers_and_is_guarded() -> None:
