@@ -1,7 +1,7 @@
 """An app served by uvicorn in a thread of this process, on a free port of this machine, as long as a test needs it.
 
-    with running(make_app(settings, server)) as base_url:
-        httpx.get(f"{base_url}/v1/models")
+with running(make_app(settings, server)) as base_url:
+    httpx.get(f"{base_url}/v1/models")
 """
 
 from __future__ import annotations

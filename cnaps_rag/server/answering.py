@@ -115,14 +115,24 @@ class Answering:
             # Shielded: the client may be gone, and then every await here would be cancelled at once.
             with anyio.CancelScope(shield=True):
                 await asyncio.wait([making], timeout=_CLOSE_LIMIT_S)
+            if making.done() and not making.cancelled():
+                making.exception()  # looked at: of an answer that nobody waits for, no failure is told
 
     async def report(self, text: str, request: AnswerRequest) -> ReportJson:
         """Every finding on any text; it takes a place like an answer.
 
         Raises:
-            RequestError, ServiceError: as `validation.validate`.
-            TooBusy, TimeoutError: no place came free, or it took too long.
+            Failed: there is none: no place came free, it took too long, or a model failed.
         """
+        checking = asyncio.create_task(self._report(text, request))
+        try:
+            await asyncio.wait([checking])
+        finally:
+            checking.cancel()
+        self._raise_failure(checking)
+        return checking.result()
+
+    async def _report(self, text: str, request: AnswerRequest) -> ReportJson:
         async with self._admission.place(), asyncio.timeout(self.server.limit_request_s):
             found = await avalidate(text, request, settings=self.settings, verifier=self._verifier)
         for claim in found.claims:
@@ -134,7 +144,7 @@ class Answering:
         with self._tracing.answer(asked.model, stream=asked.stream, headers=headers) as span:
             watch = Watch(self._metrics, span, asked.scope)
             answerer = self._answerer(asked)
-            key = self._key(asked.request, answerer.settings)
+            key = self._key(asked.request, answerer)
             kept = None if asked.proof else await self._kept(key)
             watch.began(asked.drafter, proof=asked.proof, stream=asked.stream, cached=kept is not None)
             if kept is not None:
@@ -181,11 +191,12 @@ class Answering:
 
     # What is kept
 
-    def _key(self, request: AnswerRequest, settings: Settings) -> str:
+    def _key(self, request: AnswerRequest, answerer: Answerer) -> str:
         """Hash of all that decides an answer, the address of the LLM included: two may serve one name."""
+        settings, drafter = answerer.settings, "llm" if answerer.drafts_by_llm else "extractive"
         asked = {
             "request": request.model_dump(mode="json"),
-            "settings": settings_values(settings),
+            "settings": settings_values(settings) | {"drafter": drafter},
             "endpoint": settings.openai_base_url,
         }
         return sha256_of({**self._fixed, **asked})
@@ -230,7 +241,7 @@ class Answering:
         can_tell = not answerer.settings.llm_judge or answerer.settings.on_llm_judge_failure == "raise"
         return can_tell and not has_failed
 
-    def _raise_failure(self, making: asyncio.Task[None]) -> None:
+    def _raise_failure(self, making: asyncio.Task[Any]) -> None:
         error = making.exception()
         if error is None:
             return

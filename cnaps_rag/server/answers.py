@@ -21,6 +21,8 @@ from cnaps_rag.server.wire import (
     ServedEvent,
     ValidateBody,
     begun,
+    dump_json,
+    dump_with_bundle,
     json_response,
     sse,
     sse_response,
@@ -44,7 +46,7 @@ def answers_routes(answering: Answering) -> APIRouter:
         )
         events = answering.events_of(asked)
         if not body.stream:
-            return json_response(await unless_gone(http, _whole(events)))
+            return json_response(_dump_answered(await unless_gone(http, _whole(events))))
         return sse_response(_stream(asked.request, await begun(http, events)), answering.server)
 
     @router.post("/v1/validate", summary="Check any text against a request's sources", responses=_REPORT_TOLD)
@@ -53,7 +55,7 @@ def answers_routes(answering: Answering) -> APIRouter:
         if isinstance(request, str):
             request = AnswerRequest.from_text(request, settings=answering.settings)
         request.check_limits(answering.settings)
-        return json_response(await unless_gone(http, answering.report(body.text, request)))
+        return json_response(dump_json(await unless_gone(http, answering.report(body.text, request))))
 
     return router
 
@@ -88,12 +90,24 @@ async def _stream(request: AnswerRequest, events: AsyncGenerator[ServedEvent]) -
     async with aclosing(events):
         told = request.model_dump(mode="json")
         read = RequestJson(event="request", markdown="", request=told, warnings=list(request.warnings))
-        yield sse(read, event="request")
+        yield sse(dump_json(read), event="request")
         try:
             async for event in events:
-                yield sse(event, event=event["event"])
+                yield sse(_dump_event(event), event=event["event"])
         except Failed as failure:
-            yield sse(failure.body, event="error")
+            yield sse(dump_json(failure.body), event="error")
+
+
+def _dump_event(event: ServedEvent) -> str:
+    if event["event"] != "proof":
+        return dump_json(event)
+    return dump_with_bundle({"event": event["event"], "markdown": event["markdown"]}, "bundle", event["bundle"])
+
+
+def _dump_answered(answered: AnsweredJson) -> str:
+    if answered["proof"] is None:
+        return dump_json(answered)
+    return dump_with_bundle({"answer": answered["answer"]}, "proof", answered["proof"])
 
 
 _ANSWERED_TOLD: dict[str, Any] = {

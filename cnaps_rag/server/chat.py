@@ -21,7 +21,7 @@ from cnaps_rag.request import AnswerRequest
 from cnaps_rag.server.answering import Answering, Asked
 from cnaps_rag.server.conversation import DRAFTER_BY_MODEL, ChatBody, check_parameters, read_request, unknown_model
 from cnaps_rag.server.failures import FAILURES_TOLD, Failed
-from cnaps_rag.server.wire import ServedEvent, begun, json_response, sse, sse_response, unless_gone
+from cnaps_rag.server.wire import ServedEvent, begun, dump_json, json_response, sse, sse_response, unless_gone
 from cnaps_rag.sources import Source
 
 MODELS_MADE = 1_763_683_200
@@ -155,9 +155,10 @@ class Completion:
         """The completion, when the last event has come."""
         content = ""
         evidence: EvidenceJson | None = None
-        async for event in events:
-            content += event["markdown"]
-            evidence = self._read(event)
+        async with aclosing(events):
+            async for event in events:
+                content += event["markdown"]
+                evidence = self._read(event)
         assert evidence is not None, "a stream of events ends with the answer"
         message = Message(
             role="assistant", content=content, refusal=None, annotations=self._annotations(evidence["claims"])
@@ -285,7 +286,7 @@ def chat_routes(answering: Answering) -> APIRouter:
         events = answering.events_of(asked)
         completion = Completion(request, body)
         if not stream:
-            return json_response(await unless_gone(http, completion.whole(events)))
+            return json_response(dump_json(await unless_gone(http, completion.whole(events))))
         return sse_response(_stream(completion, await begun(http, events)), answering.server)
 
     @router.get("/v1/models", summary="The models that answer")
@@ -309,10 +310,10 @@ async def _stream(completion: Completion, events: AsyncGenerator[ServedEvent]) -
     async with aclosing(events), aclosing(completion.chunks(events)) as chunks:
         try:
             async for chunk in chunks:
-                yield sse(chunk)
+                yield sse(dump_json(chunk))
         except Failed as failure:
             # As OpenAI does; its clients raise it, so that a broken-off answer is never taken for a whole one.
-            yield sse(failure.body)
+            yield sse(dump_json(failure.body))
         else:
             yield DONE
 

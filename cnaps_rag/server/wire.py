@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Coroutine
+from collections.abc import AsyncGenerator, Coroutine, Mapping
 from contextlib import aclosing
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -16,6 +16,7 @@ from starlette.responses import Response
 from typing_extensions import TypedDict
 
 from cnaps_rag.pipeline.events_json import EventJson
+from cnaps_rag.proof.bundle import ProofBundle, canonical_bytes
 from cnaps_rag.render.json import AnswerJson
 from cnaps_rag.request import AnswerRequest
 from cnaps_rag.server.settings import ServerSettings
@@ -111,7 +112,10 @@ class RequestJson(TypedDict):
 
 
 class ProofJson(TypedDict):
-    """Last of a stream where a proof was asked for: all that made the answer, checked again by ``cnaps-rag verify``."""
+    """Last of a stream where a proof was asked for: all that made the answer, checked again by ``cnaps-rag verify``.
+
+    On the wire, `bundle` comes last and stands as in a bundle's file: those very bytes are what can be verified.
+    """
 
     event: Literal["proof"]
     markdown: str
@@ -134,14 +138,20 @@ def dump_json(content: object) -> str:
     return json.dumps(content, allow_nan=False, separators=(",", ":"))
 
 
-def json_response(content: object) -> Response:
-    """`content` as a whole response."""
-    return Response(dump_json(content).encode(), media_type="application/json")
+def dump_with_bundle(content: Mapping[str, object], key: str, bundle: dict[str, Any]) -> str:
+    """JSON of `content`, and last under `key` the bundle in its canonical form."""
+    canonical = canonical_bytes(ProofBundle.model_validate(bundle)).decode().rstrip("\n")
+    return f"{dump_json(content)[:-1]},{dump_json(key)}:{canonical}}}"
 
 
-def sse(content: object, *, event: str | None = None) -> ServerSentEvent:
-    """One server-sent event whose data is `content` as JSON."""
-    return ServerSentEvent(dump_json(content), event=event, sep="\n")
+def json_response(content: str) -> Response:
+    """A whole response of JSON."""
+    return Response(content.encode(), media_type="application/json")
+
+
+def sse(content: str, *, event: str | None = None) -> ServerSentEvent:
+    """One server-sent event whose data is JSON."""
+    return ServerSentEvent(content, event=event, sep="\n")
 
 
 def sse_response(events: AsyncGenerator[ServerSentEvent], server: ServerSettings) -> Response:
