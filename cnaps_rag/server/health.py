@@ -26,7 +26,7 @@ LLMState = Literal["not_used", "reachable", "unreachable", "refuses_key"]
 
 _LLM_TIMEOUT_S: Final = 2.0  # probes give up after some seconds themselves; an endpoint that lists its models is quick
 _REFUSALS: Final = (401, 403)
-_FAILURES_FROM: Final = 500
+_FAILURES: Final = (500, 502, 503, 504)  # others, as 404 and 501, come from one that is there and lists no models
 _UNSET_KEY: Final = "unset"  # the client insists on some key, endpoints on this network often want none
 
 
@@ -127,7 +127,7 @@ async def find_llm(settings: Settings) -> LLMState:
         except APIStatusError as error:
             if error.status_code in _REFUSALS:
                 return "refuses_key"
-            return "unreachable" if error.status_code >= _FAILURES_FROM else "reachable"
+            return "unreachable" if error.status_code in _FAILURES else "reachable"
         except (APIConnectionError, TimeoutError):
             return "unreachable"
     return "reachable"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Final
 
 from prometheus_client import (
@@ -14,7 +15,7 @@ from prometheus_client import (
     ProcessCollector,
 )
 from prometheus_client.exposition import choose_encoder
-from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 MULTIPROCESS_DIR: Final = "PROMETHEUS_MULTIPROC_DIR"
 """Environment: the folder in which workers keep their counts; to be set before prometheus_client is first imported."""
@@ -98,6 +99,17 @@ class Metrics:
         registry = self._registry
         if self._is_shared:
             registry = CollectorRegistry()
+            _forget_the_dead(Path(os.environ[MULTIPROCESS_DIR]))
             MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
         encode, content_type = choose_encoder(accept)
         return encode(registry), content_type
+
+
+def _forget_the_dead(folder: Path) -> None:
+    """Takes out the gauges of workers that died: what they ran is not running. Nobody else is told of their end."""
+    for file in folder.glob("gauge_live*_*.db"):
+        pid = int(file.stem.rpartition("_")[2])
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            mark_process_dead(pid, str(folder))  # type: ignore[no-untyped-call]
