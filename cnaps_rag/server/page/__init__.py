@@ -18,6 +18,7 @@ _HOUSE_STYLE = Path(render.__file__).parent / "page.css"
 _FILES = {
     "page.js": "text/javascript",
     "page_answer.js": "text/javascript",
+    "page_proof.js": "text/javascript",
     "page_sources.js": "text/javascript",
     "page_stream.js": "text/javascript",
     "page.svg": "image/svg+xml",

@@ -1,6 +1,7 @@
 /** The page: a request goes out, events come in, and what they tell is written claim by claim. */
 
 import { make, visible, Writing } from "./page_answer.js";
+import { lastValue, laidOut } from "./page_proof.js";
 import { Sources, sourcesOf } from "./page_sources.js";
 import { askFor, Failure, toldFailure } from "./page_stream.js";
 
@@ -66,6 +67,7 @@ class Asked {
     at("warnings").replaceChildren(...warnings.map((words) => make("li", "", visible(words))));
     at("warnings").hidden = !warnings.length;
     document.documentElement.classList.add("answering");
+    if (document.activeElement === document.body) at("question").focus({ preventScroll: true }); // the form has closed
   }
 
   addClaim({ claim, element, numbers, marks }) {
@@ -114,8 +116,7 @@ const TOLD = {
     );
   },
   proof(own, event, raw) {
-    // As the server wrote it: a number that JavaScript reads and writes again may not keep its form, nor the hash hold.
-    own.proof = raw.slice(raw.indexOf('"bundle":') + 9, raw.lastIndexOf("}"));
+    own.proof = lastValue(raw, "bundle");
     own.proofName = `proof-${String(event.bundle.sha256).slice(0, 12)}.json`;
     at("save").disabled = false;
   },
@@ -137,7 +138,6 @@ async function ask(body) {
   say("Sent.");
   at("composer").open = false;
   at("answer").hidden = false;
-  at("question").focus({ preventScroll: true });
   scrollTo({ top: 0, behavior: "instant" });
   const words = await own.run(at("key").value.trim()).then(
     () => ending(own),
@@ -297,7 +297,7 @@ async function copied(text) {
 
 at("save").addEventListener("click", () => {
   const link = make("a");
-  link.href = URL.createObjectURL(new Blob([asked.proof.trim(), "\n"], { type: "application/json" }));
+  link.href = URL.createObjectURL(new Blob([laidOut(asked.proof)], { type: "application/json" }));
   link.download = asked.proofName;
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
