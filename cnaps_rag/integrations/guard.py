@@ -52,7 +52,8 @@ def guard(
     """Every finding on the last assistant message; offsets count in its text (the parts of its content joined).
 
     The last user message before it is the question; where there is none, `sources` must be a request, whose own
-    question then stands. Evidence names the sources in their order: ``M1``, ... the models, ``P1``, ... the papers.
+    question then stands. Evidence names the sources in their order: ``M1``, ... the models, ``P1``, ... the papers. A
+    message without text, as a call of a tool, asserts nothing and is ok.
 
     Example:
         >>> report = guard([{"role": "user", "content": question}, {"role": "assistant", "content": text}], request)

@@ -65,7 +65,8 @@ class CnapsAnswerer(Runnable[AnswererInput, AIMessage]):
 
     ``stream`` and ``astream`` yield it claim by claim, each one checked; the chunks add up to what ``invoke`` gives.
     Claims that are dropped or repaired, and all other events, come as custom events named ``cnaps_rag.<event>`` to
-    callbacks and ``astream_events``.
+    callbacks and ``astream_events``. Where the LLM may be down, ask for ``on_llm_failure="extractive"``: a stream has
+    begun before the LLM is asked, and LangChain's ``with_fallbacks`` does not replace one that has.
 
     The message's ``additional_kwargs["annotations"]`` are LangChain's citations (span in the content, quote, and link
     where the source has one), ``response_metadata["cnaps_rag"]`` is the whole answer as `AnswerJson`.
