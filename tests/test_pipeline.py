@@ -182,7 +182,8 @@ def test_progress_is_told_in_order() -> None:
     steps: list[str] = []
     cr.Answerer(cr.Settings(llm=None)).answer(featsharp_request(), progress=steps.append)
     assert steps[0].startswith("indexing")
-    assert steps[-1].startswith("checking")
+    assert steps[-2].startswith("checking")
+    assert steps[-1].startswith("writing")
 
 
 def test_budget_leaves_out_by_rank_and_usage_says_so() -> None:

@@ -25,7 +25,7 @@ from cnaps_rag.pipeline.repair import JudgeDraft, JudgedSlot, Repaired, draft_le
 from cnaps_rag.pipeline.sections import SlotKey, SlotSources
 from cnaps_rag.pipeline.writing import AnswerWriter, Emit
 from cnaps_rag.prompt import Prompt, build_prompt
-from cnaps_rag.render.phrases import LEFT_OUT, LLM_FAILED, not_told
+from cnaps_rag.render.phrases import BROKEN_OFF, LEFT_OUT, LLM_FAILED, not_told
 from cnaps_rag.render.shown import shown_title
 from cnaps_rag.report import LedgerEntry
 from cnaps_rag.request import AnswerRequest
@@ -208,9 +208,10 @@ class Answerer:
     ) -> Generator[LLMCall, Reply | None, _Drafted]:
         prompt = build_prompt(brief, self.settings)
         deadline_s = self.settings.llm_timeout_s
-        draft, usage = yield from ask(prompt, deadline_s=deadline_s, llm=self.settings.llm or "", on_part=on_part)
-        notes = (f"{LEFT_OUT}: {', '.join(prompt.left_out)}",) if prompt.left_out else ()
-        return _Drafted(draft=draft, usage=usage, prompt_sha256=prompt.sha256, notes=notes)
+        drawn = yield from ask(prompt, deadline_s=deadline_s, llm=self.settings.llm or "", on_part=on_part)
+        notes: tuple[str, ...] = (f"{BROKEN_OFF}: {drawn.failure}",) if drawn.failure is not None else ()
+        notes += (f"{LEFT_OUT}: {', '.join(prompt.left_out)}",) if prompt.left_out else ()
+        return _Drafted(draft=drawn.draft, usage=drawn.usage, prompt_sha256=prompt.sha256, notes=notes)
 
     def _raise_untraceable(self, slots: tuple[JudgedSlot, ...]) -> None:
         rejected = tuple(claim for slot in slots for claim in slot.rejected)

@@ -32,11 +32,20 @@ class LLMCall:
         return self.reader.feed(part.text)
 
 
-Asked = Generator[LLMCall, Reply | None, tuple[Draft, Usage]]
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Drawn:
+    """The draft that a call brought, and its cost; `failure` tells why the reply broke off, where it did."""
+
+    draft: Draft
+    usage: Usage
+    failure: BadDraftError | None = None
+
+
+Asked = Generator[LLMCall, Reply | None, Drawn]
 
 
 def ask(prompt: Prompt, *, deadline_s: float, llm: str, on_part: Callable[[Draft], None] | None = None) -> Asked:
-    """The draft that the LLM called `llm` replies, and its cost; of a reply that broke off, what was whole.
+    """The draft that the LLM called `llm` replies; of a reply that broke off, what was whole.
 
     Args:
         prompt: what is sent.
@@ -55,9 +64,12 @@ def ask(prompt: Prompt, *, deadline_s: float, llm: str, on_part: Callable[[Draft
             if on_part is not None and reader.draft is not None:
                 on_part(reader.draft)
             reply = yield call
-        return replace(reader.close(reply.text), drafter=reply.llm), reply.usage
+        return Drawn(draft=replace(reader.close(reply.text), drafter=reply.llm), usage=reply.usage)
     except BadDraftError as error:
-        draft = reader.close(error.partial_text)
-        if not any(slot.claims for slot in draft.slots):
-            raise
-        return draft, error.usage or Usage()
+        try:
+            draft = reader.close(error.partial_text)
+        except BadDraftError:
+            draft = None
+        if draft is None or not any(slot.claims for slot in draft.slots):
+            raise error from None
+        return Drawn(draft=draft, usage=error.usage or Usage(), failure=error)

@@ -120,14 +120,14 @@ def repair(
             break
         deadline_s = min(seconds_left, settings.llm_timeout_s)
         try:
-            redraft, spent = yield from ask(prompt, deadline_s=deadline_s, llm=settings.llm or "")
+            drawn = yield from ask(prompt, deadline_s=deadline_s, llm=settings.llm or "")
         except ServiceError as error:
             usage += error.usage or Usage()
             notes.append(f"{REPAIR_GIVEN_UP}: {error}")
             break
-        usage += spent
-        repaired = _with_repairs(slots, judge_slots(redraft, brief, judge_draft), repair_round)
-        changes = _changes(slots, repaired, spent, n_sent=len(rejected))
+        usage += drawn.usage
+        repaired = _with_repairs(slots, judge_slots(drawn.draft, brief, judge_draft), repair_round)
+        changes = _changes(slots, repaired, drawn.usage, n_sent=len(rejected))
         ledger += changes
         says_the_same = _texts(repaired) == _texts(slots)
         slots = repaired  # also where only the evidence is new: that may be what was wrong

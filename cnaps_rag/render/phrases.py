@@ -20,8 +20,9 @@ NOT_TRACEABLE = "not traceable"
 
 LLM_FAILED = "The LLM failed, so the answer was drafted without it"
 REPAIR_GIVEN_UP = "The repair of rejected claims was given up"
+BROKEN_OFF = "The reply of the LLM broke off, and what it had told by then is shown"
 LEFT_OUT = "Some sentences of the supplied sources did not fit into the prompt and were left out"
-NOTES = (LLM_FAILED, REPAIR_GIVEN_UP, LEFT_OUT)
+NOTES = (LLM_FAILED, BROKEN_OFF, REPAIR_GIVEN_UP, LEFT_OUT)
 """What a note on the making of an answer may begin with. These words are shown; what follows them (an error's own
 words, which may hold anything) is kept for programs alone."""
 
