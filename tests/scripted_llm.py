@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import count
 from typing import Any
 
 
@@ -123,6 +124,8 @@ class Drop:
     in_body: bool = False
 
 
+_serials = count(1)
+
 HANG_S = 60.0  # longer than any test waits
 
 Step = str | Say | Stream | Body | Trickle | Wait | Drop
@@ -167,7 +170,8 @@ class ScriptedLLM:
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
-        self.base_url = f"http://127.0.0.1:{self._server.server_address[1]}/v1"
+        # A path of its own, because the client remembers what an address takes, and ports come again.
+        self.base_url = f"http://127.0.0.1:{self._server.server_address[1]}/{next(_serials)}/v1"
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
 
     def _next(self, recorded: Recorded) -> Step:
