@@ -273,6 +273,7 @@ def test_what_was_dropped_is_told_with_its_reason_and_stands_nowhere_else(whole:
     assert INVENTED not in whole["written"]
     assert len(whole["repaired"]) == 1
     assert WRONG in whole["repaired"][0]
+    assert MENDED in whole["repaired"][0]
     assert MENDED in whole["written"]
 
 

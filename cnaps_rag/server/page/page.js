@@ -14,11 +14,19 @@ const STATES = {
 };
 const VERDICTS = { contradicted: "contradicted", misattributed: "of another source", not_found: "not found", unchecked: "could not be checked" };
 
+const LLM_NAME = /^[\w./@+:-]{1,80}$/; // a server may call its LLM anything; the answer shows no other either
+
 const at = (id) => document.getElementById(id);
 const sources = new Sources(at("sources"), at("evidence"), at("open"));
 let asked = null; // what is being answered, or was last
 
 document.documentElement.classList.add("live");
+
+function quoted(text) {
+  const said = make("q", "said", visible(text));
+  said.dir = "auto";
+  return said;
+}
 
 // One answer
 
@@ -76,7 +84,7 @@ class Asked {
     if (claim.citations.length) sources.tie(element, claim, numbers);
     marks?.setAttribute("aria-hidden", "true"); // the claim is described by its quotes; the numbers are for eyes
     marks?.addEventListener("click", () => element.click());
-    if (this.event.event === "claim_repaired") element.after(make("span", "chip", "repaired"));
+    if (this.event.event === "claim_repaired") (marks ?? element).after(make("span", "chip", "repaired"));
     element.classList.add("new");
   }
 
@@ -92,9 +100,12 @@ class Asked {
 
   noteEntry(heading, entry, subject, slot) {
     const verdict = make("span", "verdict", `${VERDICTS[entry.verdict] ?? visible(entry.verdict)}:`);
-    const said = make("q", "said", visible(entry.before));
-    said.dir = "auto";
-    this.note(heading, subject, slot, make("p", "", said), make("p", "why", verdict, ` ${visible(entry.reason)}`));
+    this.note(heading, subject, slot, make("p", "", quoted(entry.before)), make("p", "why", verdict, ` ${visible(entry.reason)}`));
+  }
+
+  noteRepair({ before, after }, subject, slot) {
+    const now = after ? [make("p", "why", "Now: ", quoted(after))] : [];
+    this.note("repaired", subject, slot, make("p", "", quoted(before)), ...now);
   }
 }
 
@@ -103,7 +114,7 @@ const TOLD = {
   progress: (own, event) => say(`${visible(event.words).replace(/^./, (one) => one.toUpperCase())}…`),
   claim_dropped: (own, { entry }) => own.noteEntry("dropped", entry, entry.subject, entry.slot),
   claim_marked: (own, { entry, subject, slot }) => own.noteEntry("marked", entry, subject, slot),
-  claim_repaired: (own, { entry, subject, slot }) => own.noteEntry("repaired", entry, subject, slot),
+  claim_repaired: (own, { entry, subject, slot }) => own.noteRepair(entry, subject, slot),
   slot_open: (own, { subject, slot, state }) => own.note("open-slots", subject, slot, make("p", "why", STATES[state] ?? "")),
   answer_done(own, { answer }) {
     own.answer = answer;
@@ -112,7 +123,7 @@ const TOLD = {
     const [good, bad] = ["Every link and claim is traceable", "Some claims are not traceable: they are marked"];
     at("badges").replaceChildren(
       make("span", answer.report.ok ? "badge good" : "badge bad", answer.report.ok ? good : bad),
-      make("span", "badge", answer.drafter === "extractive" ? "No LLM took part" : `Drafted by ${visible(answer.drafter)}`),
+      make("span", "badge", answer.drafter === "extractive" ? "No LLM took part" : `Drafted by ${LLM_NAME.test(answer.drafter) ? answer.drafter : "an LLM"}`),
     );
   },
   proof(own, event, raw) {
@@ -180,6 +191,7 @@ function failing(own, error) {
 function complain({ message, remedy, status }) {
   if (status === 401) at("key-fold").open = true;
   at("trouble").replaceChildren(make("p", "", visible(message)), make("p", "remedy", visible(remedy)));
+  at("trouble").scrollIntoView({ block: "nearest" });
 }
 
 function clear() {
@@ -307,7 +319,10 @@ at("save").addEventListener("click", () => {
 function confirm(button, words) {
   button.dataset.words ??= button.textContent;
   button.textContent = words;
-  say(`${words}.`);
+  at("done").textContent = `${words}.`; // apart from the status, which goes on telling of the answer
   clearTimeout(button.waiting);
-  button.waiting = setTimeout(() => (button.textContent = button.dataset.words), 1600);
+  button.waiting = setTimeout(() => {
+    button.textContent = button.dataset.words;
+    at("done").textContent = "";
+  }, 1600);
 }
