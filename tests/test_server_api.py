@@ -40,7 +40,7 @@ def client_of(url: str, **headers: str) -> httpx.Client:
 def serving(
     settings: cr.Settings = EXTRACTIVE, server: dict[str, Any] | None = None, **stand_ins: Any
 ) -> Iterator[httpx.Client]:
-    app = make_app(settings, ServerSettings(**(server or {})), **stand_ins)
+    app = make_app(settings, ServerSettings(**{"rate_per_minute": 0, **(server or {})}), **stand_ins)
     with running(app) as url, client_of(url) as client:
         yield client
 
@@ -312,10 +312,10 @@ def test_unforeseen_fault_is_told_without_its_words() -> None:
     with serving(verifier=_Broken()) as client:
         body: dict[str, Any] = {"text": "FeatSharp upsamples the maps of encoders.", "request": TEXT}
         assert "secret" not in told(client.post("/v1/validate", json=body), 500, code="internal_error")
-    with ScriptedLLM(reply(P1_says=[("FeatSharp upsamples the maps of encoders.", ["P1.5"])])) as llm:
-        with serving(settings_of(llm), verifier=_Broken()) as client:
-            assert "secret" not in told(client.post("/v1/answers", json=FEATSHARP_BODY), 500, code="internal_error")
-            events = streamed(client, FEATSHARP_BODY)
+    needs_verifier = reply(P1_says=[("FeatSharp upsamples the maps of encoders.", ["P1.5"])])
+    with ScriptedLLM(needs_verifier) as llm, serving(settings_of(llm), verifier=_Broken()) as client:
+        assert "secret" not in told(client.post("/v1/answers", json=FEATSHARP_BODY), 500, code="internal_error")
+        events = streamed(client, FEATSHARP_BODY)
     assert events[-1][0] == "error"
     assert events[-1][1]["error"]["code"] == "internal_error"
     assert "secret" not in str(events)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
@@ -192,9 +192,10 @@ def _supplies_sources(text: str) -> bool:
 
 
 def _text_of(message: ChatMessage, place: int) -> str:
-    if message.content is None or isinstance(message.content, str):
-        return message.content or ""
-    parts = message.content if isinstance(message.content, list) else [message.content]
+    content: object = message.content
+    if content is None or isinstance(content, str):
+        return content or ""
+    parts = cast("list[object]", content) if isinstance(content, list) else [content]
     texts = [_part_text(part) for part in parts]
     if None in texts:
         param = f"messages[{place}].content"
