@@ -26,7 +26,7 @@ _file_option = click.option(
 @click.command(epilog=EPILOG)
 @click.option("--host", help="Address to listen on. Another than loopback needs --keys.  [default: 127.0.0.1]")
 @click.option("--port", type=int, help="Port; 0 takes a free one and tells it.  [default: 8000]")
-@click.option("--workers", type=int, help="Processes that answer, each with about 300 MB.  [default: 1]")
+@click.option("--workers", type=int, help="Processes that answer, each with about 260 MB.  [default: 1]")
 @click.option("--keys", "keys_file", metavar="FILE", help="Key file, made by `cnaps-rag keys new`.")
 @click.option("--llm", metavar="NAME", help="LLM that drafts, asked at OPENAI_BASE_URL.")
 @click.option("--drafter", type=click.Choice(["llm", "extractive"]), help="Overrides the choice that --llm makes.")

@@ -7,6 +7,7 @@ in the code, without its message: messages may quote what the request held.
 from __future__ import annotations
 
 import logging
+import os
 import re
 import sys
 import time
@@ -104,7 +105,7 @@ class RequestLog:
         self._metrics.request_done(route, status, seconds)
         raised = sys.exc_info()[1]
         told = {name: value for name, value in scope[_KEY].items() if name != "request_id"}
-        write = logger.debug if route in _QUIET_ROUTES and status < 500 else logger.info
+        write = logger.debug if route in _QUIET_ROUTES and raised is None else logger.info
         write(
             "request",
             route=route,
@@ -156,6 +157,12 @@ def log_config(style: Literal["json", "console"] | None) -> dict[str, Any]:
     }
 
 
+def _with_pid(_: object, __: str, event: Event) -> Event:
+    """Which worker says it."""
+    event["pid"] = os.getpid()
+    return event
+
+
 def _first_line(_: object, __: str, event: Event) -> Event:
     """First line alone: asyncio's messages repeat the exception, and so what it quotes, from their second line on."""
     event["event"] = str(event["event"]).partition("\n")[0]
@@ -187,6 +194,7 @@ def _exception_places(_: object, __: str, event: Event) -> Event:
 
 _CHAIN: Final[list[structlog.types.Processor]] = [
     merge_contextvars,
+    _with_pid,
     structlog.stdlib.add_log_level,
     structlog.stdlib.add_logger_name,
     structlog.processors.TimeStamper(fmt="iso", utc=True),

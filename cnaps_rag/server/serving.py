@@ -12,18 +12,21 @@ import socket
 import sys
 import tempfile
 from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import uvicorn
 from pydantic import BaseModel, SecretStr
+from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
-from cnaps_rag.errors import RequestError, ServiceError
+from cnaps_rag.errors import CnapsRagError, RequestError, ServiceError
 from cnaps_rag.server.keys import KeyRing
-from cnaps_rag.server.logs import log_config
+from cnaps_rag.server.logs import log_config, logger
+from cnaps_rag.server.redis_server import redis_pool
 from cnaps_rag.server.settings import ServerSettings
+from cnaps_rag.server.telemetry import exporter_name
 from cnaps_rag.settings import Settings
 
 if TYPE_CHECKING:
@@ -43,12 +46,12 @@ def serve(settings: Settings, server: ServerSettings) -> None:
         ServiceError: the workers could not start; the log says why.
     """
     _refuse_unsafe(server)
+    listener = _listen(server)
     _export(Settings.model_config.get("env_prefix", ""), settings)
     _export(ServerSettings.model_config.get("env_prefix", ""), server)
     os.environ.setdefault("CNAPS_RAG_ON_LLM_FAILURE", "extractive")
     logging_config = log_config(server.log_style)
     logging.config.dictConfig(logging_config)
-    listener = _listen(server)
     print(f"cnaps-rag answers at {_address(listener, server.host)}", file=sys.stderr, flush=True)  # noqa: T201
     config = uvicorn.Config(
         "cnaps_rag.server.serving:worker_app",
@@ -68,10 +71,15 @@ def serve(settings: Settings, server: ServerSettings) -> None:
 
 
 def worker_app() -> FastAPI:
-    """The app of one worker, by the settings of the environment."""
+    """The app of one worker, by the settings of the environment; ends the worker where there can be none."""
     from cnaps_rag.server.app import make_app
 
-    return make_app(Settings(), ServerSettings())
+    try:
+        return make_app(Settings(), ServerSettings())
+    except (CnapsRagError, ValueError, OSError) as error:
+        logger.error("app_not_made", reason=str(error), exc_info=error)
+        # With this status uvicorn stops as a whole, where any other has it start the worker again for ever.
+        sys.exit(STARTUP_FAILURE)
 
 
 class _Workers(Multiprocess):
@@ -85,14 +93,15 @@ class _Workers(Multiprocess):
 
 def _run(config: uvicorn.Config, listener: socket.socket) -> None:
     if config.workers > 1:
-        _Workers(config, sockets=[listener]).run()
-        return
-    server = uvicorn.Server(config)
-    try:
-        server.run(sockets=[listener])
-    except KeyboardInterrupt:
-        return
-    if not server.started:
+        workers = _Workers(config, sockets=[listener])
+        workers.run()
+        has_started = all(worker.exitcode != STARTUP_FAILURE for worker in workers.processes)
+    else:
+        server = uvicorn.Server(config)
+        with suppress(KeyboardInterrupt):  # uvicorn raises it again when all is done
+            server.run(sockets=[listener])
+        has_started = server.started
+    if not has_started:
         raise ServiceError("The server could not start; the log says why.")
 
 
@@ -102,7 +111,11 @@ def _end(_number: int, _frame: object) -> NoReturn:
 
 
 def _refuse_unsafe(server: ServerSettings) -> None:
-    KeyRing(server.keys_file)  # raises where the file is unusable
+    """Raises here what each worker would raise, where one line is enough to tell it."""
+    KeyRing(server.keys_file)
+    if server.redis_url is not None:
+        redis_pool(server.redis_url.get_secret_value())
+    exporter_name()
     if server.keys_file is None and not _is_loopback(server.host):
         raise RequestError(
             f"{server.host} can be reached from other machines, and no key file is set.",

@@ -19,7 +19,7 @@ class ServerSettings(BaseSettings):
     # Where
     host: str = Field(default="127.0.0.1", description="Address to listen on; another than loopback needs a key file.")
     port: int = Field(default=8000, ge=0, le=65_535, description="Port; 0 takes a free one.")
-    workers: int = Field(default=1, ge=1, description="Processes that answer; each loads the models, about 300 MB.")
+    workers: int = Field(default=1, ge=1, description="Processes that answer; each loads the models, about 260 MB.")
     allowed_hosts: tuple[str, ...] = Field(
         default=(),
         description="Names by which clients may call this server; empty means loopback's without a key file, else any.",

@@ -13,7 +13,7 @@ import os
 import time
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
-from typing import Final, cast
+from typing import Final, Literal, cast
 
 from opentelemetry import trace
 from opentelemetry.context import Context
@@ -135,18 +135,22 @@ def load_tracer() -> Tracing:
     return Tracing(provider)
 
 
-def _load_exporter() -> SpanExporter | None:
+def exporter_name() -> Literal["otlp", "console", "none"]:
+    """Name of the exporter that the environment asks for.
+
+    Raises:
+        RequestError: it is none of ours.
+    """
     name = os.environ.get("OTEL_TRACES_EXPORTER", "otlp" if any(map(os.environ.get, _ENDPOINTS)) else "none")
-    if name == "none":
-        return None
-    if name == "console":
-        return ConsoleSpanExporter()
+    if name not in ("otlp", "console", "none"):
+        raise RequestError(f"OTEL_TRACES_EXPORTER is {name!r}.", remedy="Use otlp (over HTTP), console or none.")
+    return name
+
+
+def _load_exporter() -> SpanExporter | None:
+    name = exporter_name()
     if name == "otlp":
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 
         return cast(SpanExporter, OTLPSpanExporter())
-    raise RequestError(
-        f"OTEL_TRACES_EXPORTER is {name!r}.",
-        remedy="Use otlp (over HTTP), console or none.",
-        field="OTEL_TRACES_EXPORTER",
-    )
+    return ConsoleSpanExporter() if name == "console" else None
