@@ -253,6 +253,8 @@ REFUSALS: dict[str, tuple[str, str, Any, int, str | None, str | None, str]] = {
     "no text": ("POST", "/v1/validate", {"request": TEXT}, 400, "missing", "text", "Supply it."),
     "no JSON": ("POST", "/v1/answers", b'{"text": ', 400, "invalid_json", None, "at character 9"),
     "no object": ("POST", "/v1/answers", b"[]", 400, "invalid_json", None, "JSON object"),
+    "no UTF-8": ("POST", "/v1/answers", b'{"text": "\xff"}', 400, "invalid_json", None, "UTF-8"),
+    "nested too deeply": ("POST", "/v1/answers", b"[" * 100_000, 400, "invalid_json", None, "nested"),
     "nothing": ("POST", "/v1/answers", b"", 400, "invalid_json", None, "JSON object"),
     "too large": ("POST", "/v1/answers", {"text": "x" * 400_000}, 413, "body_too_large", None, "300,000 bytes"),
     "much too large": ("POST", "/v1/answers", {"text": "x" * 40_000_000}, 413, "body_too_large", None, "300,000"),

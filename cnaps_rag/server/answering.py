@@ -28,7 +28,7 @@ from cnaps_rag.render.json import AnswerJson, ReportJson, render_report_json
 from cnaps_rag.request import AnswerRequest
 from cnaps_rag.server.failures import failed
 from cnaps_rag.server.limits import Admission, TooBusy
-from cnaps_rag.server.logs import logger
+from cnaps_rag.server.logs import logger, tell
 from cnaps_rag.server.metrics import Metrics
 from cnaps_rag.server.settings import ServerSettings
 from cnaps_rag.server.store import Store
@@ -109,7 +109,7 @@ class Answering:
         try:
             while (event := await waiting.get()) is not None:
                 yield event
-            self._raise_failure(making)
+            self._raise_failure(making, asked.scope)
         finally:
             making.cancel()
             # Shielded: the client may be gone, and then every await here would be cancelled at once.
@@ -129,7 +129,7 @@ class Answering:
             await asyncio.wait([checking])
         finally:
             checking.cancel()
-        self._raise_failure(checking)
+        self._raise_failure(checking, None)
         return checking.result()
 
     async def _report(self, text: str, request: AnswerRequest) -> ReportJson:
@@ -241,13 +241,15 @@ class Answering:
         can_tell = not answerer.settings.llm_judge or answerer.settings.on_llm_judge_failure == "raise"
         return can_tell and not has_failed
 
-    def _raise_failure(self, making: asyncio.Task[Any]) -> None:
+    def _raise_failure(self, making: asyncio.Task[Any], scope: Scope | None) -> None:
         error = making.exception()
         if error is None:
             return
         failure = failed(error)
         if isinstance(error, TooBusy):
             self._metrics.refused(error.reason)
+        if scope is not None:
+            tell(scope, failure=failure.code or "")  # here, because a stream that has begun ends with status 200
         if failure.status >= 500:
             logger.error("answer_failed", code=failure.code, exc_info=error)
         # Without the error itself: it may quote the request, and whoever logs this one would log it too.

@@ -24,7 +24,7 @@ from cnaps_rag.server.gate import Gate
 from cnaps_rag.server.health import Health, health_routes
 from cnaps_rag.server.keys import KeyRing
 from cnaps_rag.server.limits import RateLimit, TooBusy
-from cnaps_rag.server.logs import REQUEST_ID, RequestLog, request_id
+from cnaps_rag.server.logs import REQUEST_ID, RequestLog, request_id, tell
 from cnaps_rag.server.metrics import Metrics
 from cnaps_rag.server.page import page_router
 from cnaps_rag.server.settings import ServerSettings
@@ -109,8 +109,10 @@ def _served(settings: Settings) -> Settings:
 def _tell_failures(app: FastAPI) -> None:
     """Gives every failure the body of OpenAI's API, the framework's own and unexpected ones included."""
 
-    async def own(_: Request, error: Exception) -> Response:
-        return failed(error).response()
+    async def own(http: Request, error: Exception) -> Response:
+        failure = failed(error)
+        tell(http.scope, failure=failure.code or "")
+        return failure.response()
 
     async def of_framework(http: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)

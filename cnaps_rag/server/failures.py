@@ -111,10 +111,11 @@ def failed(error: BaseException) -> Failed:
 def failed_by_framework(error: HTTPException, method: str, path: str) -> Failed:
     """What the web framework itself refuses: an unknown path, a method that a path does not take."""
     message = {
+        400: "The body cannot be read. Send JSON in UTF-8, not nested too deeply.",
         404: f"Invalid URL ({method} {path}).",
         405: f"Not allowed to {method} on {path}. (HINT: Perhaps you meant to use a different HTTP method?)",
     }.get(error.status_code, str(error.detail))
-    code = "invalid_api_key" if error.status_code == 401 else None
+    code = {400: "invalid_json", 401: "invalid_api_key"}.get(error.status_code)
     return Failed(error.status_code, message, code=code, headers=error.headers)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-import time
+from contextlib import suppress
 from typing import Final
 
 from starlette.datastructures import Headers
@@ -120,12 +120,16 @@ async def _read_body(receive: Receive, headers: Headers, limit_bytes: int) -> by
     n_bytes = 0
     try:
         async with asyncio.timeout(_BODY_LIMIT_S):
+            if _length(headers) > limit_bytes:
+                if "expect" not in headers:  # with it, the client asks first and sends nothing in vain
+                    await _discard(receive, limit_bytes)
+                raise _too_large(limit_bytes)
             while True:
                 part, is_last = await _next_part(receive)
                 parts.append(part)
                 n_bytes += len(part)
-                if n_bytes > limit_bytes or _length(headers) > limit_bytes:
-                    await _discard(receive, limit_bytes, is_last=is_last)
+                if n_bytes > limit_bytes:
+                    await _discard(receive, 0 if is_last else limit_bytes)
                     raise _too_large(limit_bytes)
                 if is_last:
                     return b"".join(parts)
@@ -151,17 +155,14 @@ async def _next_part(receive: Receive) -> tuple[bytes, bool]:
     return message.get("body", b""), not message.get("more_body", False)
 
 
-async def _discard(receive: Receive, limit_bytes: int, *, is_last: bool) -> None:
+async def _discard(receive: Receive, limit_bytes: int) -> None:
     """Reads on for a while; closed at once, the connection would take the refusal with it."""
-    n_bytes = 0
-    ends = time.monotonic() + _DISCARD_LIMIT_S
-    while not is_last and n_bytes <= limit_bytes and time.monotonic() < ends:
-        try:
-            async with asyncio.timeout_at(asyncio.get_running_loop().time() + ends - time.monotonic()):
+    n_bytes, is_last = 0, False
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_DISCARD_LIMIT_S):
+            while n_bytes < limit_bytes and not is_last:
                 part, is_last = await _next_part(receive)
-        except TimeoutError:
-            return
-        n_bytes += len(part)
+                n_bytes += len(part)
 
 
 def _length(headers: Headers) -> int:
