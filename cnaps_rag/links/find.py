@@ -6,6 +6,7 @@ import re
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from cnaps_rag.links.broken import broken, invisible_at
 from cnaps_rag.links.characters import CJK_STOPS, DIRECTION_OVERRIDES
@@ -45,12 +46,23 @@ class FoundLink:
 
 def find_links(text: str) -> tuple[FoundLink, ...]:
     """Everything in `text` that urls.md counts as a link, and all else that it rejects, in order of their starts."""
+    return _find_in_line(text) if len(text) <= LIMIT_KEPT_CHARS else _find(text)
+
+
+LIMIT_KEPT_CHARS = 1_000
+"""Longest text whose links are remembered: titles, sentences and links are looked through again and again."""
+
+
+def _find(text: str) -> tuple[FoundLink, ...]:
     plain = scan(text)
     kept: list[FoundLink] = []
     for links in (_elements(text), _markup(text, plain), _hidden(text, plain), _plain(text, plain)):
         spans = SpanSet((link.start, link.end) for link in kept)
         kept += [link for link in links if not spans.hold(link.start, link.end)]
     return tuple(sorted((*kept, *_overrides(text)), key=lambda link: (link.start, -link.end)))
+
+
+_find_in_line = lru_cache(maxsize=4_096)(_find)
 
 
 def _elements(text: str) -> list[FoundLink]:

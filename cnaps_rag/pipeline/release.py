@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from cnaps_rag.errors import UntraceableError
 from cnaps_rag.render.layout import AnswerBody
-from cnaps_rag.render.markdown import RenderedClaim
-from cnaps_rag.report import LedgerEntry
-from cnaps_rag.validation import ClaimJudge, Settled, settle
+from cnaps_rag.render.markdown import RenderedClaim, RenderedMarkdown, render_markdown
+from cnaps_rag.report import AnswerSlot, LedgerEntry
+from cnaps_rag.validation import ClaimJudge, settle
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,7 +27,7 @@ class Part:
 
 
 class ReleasedBody:
-    """A body in the making, and how much of its Markdown was released."""
+    """A body in the making, how much of its Markdown was released, and the claims that were left out on the way."""
 
     def __init__(self, body: AnswerBody, judge: ClaimJudge) -> None:
         self.body = body
@@ -40,23 +41,46 @@ class ReleasedBody:
         Raises:
             UntraceableError: something fails that cannot be left out.
         """
-        return self._take(settle(body, self._judge, self.markdown))
+        if (same := self._unchanged(body)) is not None:
+            return same
+        settled = settle(body, self._judge, self.markdown)
+        return self._take(settled.body, settled.rendered, settled.dropped)
 
-    def grow_if_whole(self, body: AnswerBody) -> Part:
-        """`grow` where all of `body` passes; else nothing is added, and the part tells what did not.
+    def grow_last(self, body: AnswerBody, *, only_whole: bool = False) -> Part:
+        """`grow` where only the slots of the last source may be new: nothing before them is read again.
+
+        Args:
+            body: a body whose last section is open.
+            only_whole: release nothing where something of it does not pass; the part still tells what.
 
         Raises:
             UntraceableError: as `grow`.
         """
-        settled = settle(body, self._judge, self.markdown)
-        if not settled.dropped:
-            return self._take(settled)
-        self.dropped += settled.dropped
-        return Part(markdown=self.markdown, start=len(self.markdown), claims=(), dropped=settled.dropped)
+        if (same := self._unchanged(body)) is not None:
+            return same
+        *before, last = body.sections
+        subject = last.slots[-1].subject if last.slots else None
+        others = tuple(slot for slot in last.slots if slot.subject != subject)
+        told = replace(last, slots=last.slots[len(others) :])
+        settled = settle(replace(body, sections=(told,), fit=replace(body.fit, models=())), self._judge)
+        if only_whole and settled.dropped:
+            self.dropped += settled.dropped
+            return Part(markdown=self.markdown, start=len(self.markdown), claims=(), dropped=settled.dropped)
+        kept: tuple[AnswerSlot, ...] = settled.body.sections[0].slots
+        whole = replace(body, sections=(*before, replace(last, slots=(*others, *kept))))
+        return self._take(whole, render_markdown(whole), settled.dropped)
 
-    def _take(self, settled: Settled) -> Part:
-        start = len(self.markdown)
-        self.body, self.markdown = settled.body, settled.rendered.text[: settled.rendered.footnotes_start]
-        self.dropped += settled.dropped
-        claims = tuple(claim for claim in settled.rendered.claims if claim.start >= start)
-        return Part(markdown=self.markdown, start=start, claims=claims, dropped=settled.dropped)
+    def _unchanged(self, body: AnswerBody) -> Part | None:
+        """The empty part that `body` adds where it reads as what stands already."""
+        rendered = render_markdown(body)
+        is_same = rendered.text[: rendered.footnotes_start] == self.markdown
+        return self._take(body, rendered, ()) if is_same else None
+
+    def _take(self, body: AnswerBody, rendered: RenderedMarkdown, dropped: tuple[LedgerEntry, ...]) -> Part:
+        markdown, start = rendered.text[: rendered.footnotes_start], len(self.markdown)
+        if not markdown.startswith(self.markdown):
+            raise UntraceableError("What was shown of the answer does not pass any more.", findings=())
+        self.body, self.markdown = body, markdown
+        self.dropped += dropped
+        claims = tuple(claim for claim in rendered.claims if claim.start >= start)
+        return Part(markdown=markdown, start=start, claims=claims, dropped=dropped)

@@ -150,7 +150,7 @@ class AnswerWriter:
 
     def _start_section(self, number: SectionNumber) -> None:
         section = Section(number=number, title=SECTION_TITLES[number], slots=())
-        part = self._grow(replace(self._body, sections=(*self._body.sections, section), known_to="slot"))
+        part = self._grow_last(replace(self._body, sections=(*self._body.sections, section), known_to="slot"))
         self._tell(SectionStarted(number=number, title=section.title, markdown=part.added))
 
     def _end_section(self) -> None:
@@ -169,7 +169,7 @@ class AnswerWriter:
         begun = AnswerSlot(name=key[0], subject=key[1], state="answered", claims=shown_claims(passed))
         slot = self._without_dropped(begun)
         while len(slot.claims) > self._n_claims_told:
-            part = self._standing.grow_if_whole(self._with(slot))
+            part = self._standing.grow_last(self._with(slot), only_whole=True)
             self._tell_dropped(part.dropped)
             if not part.dropped:
                 self._tell_claims(slot, part, judged, ())
@@ -181,7 +181,7 @@ class AnswerWriter:
         self._said.update(claim.text for claim in slot.claims)
         self._ledger += entries
         self._tell_dropped(entries)
-        part = self._grow(self._with(self._without_dropped(slot)))
+        part = self._grow_last(self._with(self._without_dropped(slot)))
         self._tell_dropped(part.dropped)
         kept = self._body.sections[-1].slots[-1]
         if self._emit is not None:
@@ -206,8 +206,13 @@ class AnswerWriter:
     # Telling
 
     def _grow(self, body: AnswerBody) -> Part:
-        if self._emit is not None:
-            return self._standing.grow(body)
+        return self._standing.grow(body) if self._emit is not None else self._kept(body)
+
+    def _grow_last(self, body: AnswerBody) -> Part:
+        return self._standing.grow_last(body) if self._emit is not None else self._kept(body)
+
+    def _kept(self, body: AnswerBody) -> Part:
+        """Nothing to tell: where nobody listens, all is settled at the end."""
         self._standing.body = body
         return Part(markdown="", start=0, claims=())
 
