@@ -34,9 +34,10 @@ from streaming import WORD_PLACE, percentile, request_texts, seen_text
 
 N_STREAMS, SECONDS = 64, 60.0
 N_TEXTS = 32
+RAMP_SHARE = 0.1  # of the time, in which the streams start; what is told a second counts from then on
 LEAST_SHARE = 0.9  # of what comes through the proxy: the project's aim
 N_NUMBERS = 2_000  # words for the requests of one round
-N_WARM_STREAMS, WARM_NUMBERS_FROM = 8, 9_000
+WARM_S, WARM_NUMBERS_FROM = 1.0, 9_000
 READ_LIMIT_BYTES = 65_536
 WAIT_LIMIT_S = 300.0  # for one answer
 PROXY_TELLS = "passes on at "
@@ -69,12 +70,14 @@ class Streamed:
 
 
 async def ask_all(load: Load) -> list[Streamed]:
-    """Keeps all streams busy until the time is over, then lets them end."""
-    until_s = time.monotonic() + load.seconds
+    """Starts the streams one by one, keeps all busy until the time is over, then lets them end."""
+    begun_s = time.monotonic()
+    until_s = begun_s + load.seconds
     numbers = iter(range(load.first_number, 10_000))
     streamed: list[Streamed] = []
 
-    async def one_after_the_other() -> None:
+    async def one_after_the_other(wait_s: float) -> None:
+        await asyncio.sleep(wait_s)
         while time.monotonic() < until_s:
             number = next(numbers)
             word = new_word(number)
@@ -88,7 +91,8 @@ async def ask_all(load: Load) -> list[Streamed]:
                 answered.fault = type(error).__name__
             answered.done_s = time.monotonic()
 
-    await asyncio.gather(*(one_after_the_other() for _ in range(load.n_streams)))
+    ramp_s = load.seconds * RAMP_SHARE / load.n_streams
+    await asyncio.gather(*(one_after_the_other(place * ramp_s) for place in range(load.n_streams)))
     return streamed
 
 
@@ -219,8 +223,9 @@ def figures_of(
     streamed: Sequence[Streamed], written: Sequence[Written], seconds: float, cpu_ms: float, rss_mb: tuple[float, float]
 ) -> Figures:
     """Figures of a round's answers and of the replies that the LLM wrote for them."""
-    begun_s = min(one.sent_s for one in streamed)
-    until_s = begun_s + seconds
+    sent_s = min(one.sent_s for one in streamed)
+    from_s, until_s = sent_s + seconds * RAMP_SHARE, sent_s + seconds
+    window_s = until_s - from_s
     replies_by_word = defaultdict[str, list[Written]](list)
     for reply in written:
         replies_by_word[word_of(reply.question)].append(reply)
@@ -233,8 +238,8 @@ def figures_of(
     ]
     return Figures(
         n_answers=len(good),
-        answers_per_s=sum(one.done_s <= until_s for one, _ in good) / seconds,
-        tokens_per_s=sum(at_s <= until_s for reply in written for at_s in reply.times_s) / seconds,
+        answers_per_s=sum(from_s < one.done_s <= until_s for one, _ in good) / window_s,
+        tokens_per_s=sum(from_s < at_s <= until_s for reply in written for at_s in reply.times_s) / window_s,
         before_ms=[whole - after for whole, after in zip(whole_ms, after_ms, strict=True)],
         after_ms=after_ms,
         first_byte_ms=[(one.first_byte_s - one.sent_s) * 1e3 for one, _ in good],
@@ -304,7 +309,7 @@ def compare(texts: Sequence[str], options: argparse.Namespace) -> tuple[dict[str
 
     def put_on_server(n_workers: int, alone: Figures) -> None:
         with running_server(endpoint.base_url, n_workers=n_workers) as server:
-            warm(server, new, options.n_streams)
+            warm(server, seen)
             rounds = [("new texts", new), ("new texts, again", new), ("seen texts", seen)]
             for number, (kind, bodies) in enumerate(rounds):
                 name = f"server, {n_workers} worker{'s' * (n_workers > 1)}, {kind}"
@@ -321,9 +326,9 @@ def compare(texts: Sequence[str], options: argparse.Namespace) -> tuple[dict[str
     return shares, faults
 
 
-def warm(server: RunningServer, bodies: list[str], n_streams: int) -> None:
-    """Has every worker load its models."""
-    load = Load(server.base_url, "/v1/answers", bodies, min(n_streams, N_WARM_STREAMS), 0.1, WARM_NUMBERS_FROM)
+def warm(server: RunningServer, bodies: list[str]) -> None:
+    """Has every worker load its models and see the texts."""
+    load = Load(server.base_url, "/v1/answers", bodies, len(bodies), WARM_S, WARM_NUMBERS_FROM)
     faults = Counter(one.fault for one in asyncio.run(ask_all(load)) if one.fault)
     if faults:
         sys.exit(f"The server does not answer: {dict(faults)}")
@@ -359,7 +364,8 @@ def measure(options: argparse.Namespace) -> None:
     print()
     for name, share in shares.items():
         print(f"{name}: {share:.0%} of the LLM's tokens that the proxy passes on")
-    if options.gate and (faults or min(shares.values()) < LEAST_SHARE):
+    is_slow = not options.quick and min(shares.values()) < LEAST_SHARE  # a few seconds say nothing of speed
+    if options.gate and (faults or is_slow):
         sys.exit(f"Aim missed: {dict(faults)}, {min(shares.values()):.0%}")
 
 

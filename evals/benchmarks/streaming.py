@@ -60,13 +60,18 @@ class Figures:
     def add(self, run: Run, replies: list[Written]) -> None:
         """Counts one request in, to which the LLM wrote `replies`: a draft, and repairs."""
         written_s = {letters: at_s for reply in replies for letters, at_s in claim_ends(reply).items()}
-        told = [letters for letters in run.claims_s if letters in written_s]
-        self.claims_ms.extend((run.claims_s[letters] - written_s[letters]) * 1e3 for letters in told)
-        self.n_missing.append(len(written_s) - len(told))
+        told_s = {letters: at_s for letters in written_s if (at_s := told_at(letters, run)) is not None}
+        self.claims_ms.extend((at_s - written_s[letters]) * 1e3 for letters, at_s in told_s.items())
+        self.n_missing.append(len(written_s) - len(told_s))
         self.ends_ms.append((run.done_s - max(reply.times_s[-1] for reply in replies)) * 1e3)
-        if told:
-            self.firsts_s.append(min(run.claims_s[letters] for letters in told) - run.begun_s)
+        if told_s:
+            self.firsts_s.append(min(told_s.values()) - run.begun_s)
             self.firsts_written_s.append(min(written_s.values()) - run.begun_s)
+
+
+def told_at(letters: str, run: Run) -> float | None:
+    """When a claim was told; before the words of a source then stands whose they are."""
+    return next((at_s for told, at_s in run.claims_s.items() if letters in told), None)
 
 
 Way = Callable[[str], Awaitable[Run]]
