@@ -437,11 +437,12 @@ def assert_harmless(told: dict[str, Any]) -> None:
     assert {rel for _, rel in told["links"]} == {"noopener noreferrer nofollow"}
 
 
-def app_that_says(events: list[dict[str, Any]], *, status: int = 200) -> FastAPI:
+def app_that_says(events: list[dict[str, Any]], *, status: int = 200, pause_s: float = 0) -> FastAPI:
     """The page with a server behind it that says anything at all."""
     app = page_app(has_llm=True, needs_key=False)
 
     async def stream() -> AsyncIterator[str]:
+        await asyncio.sleep(pause_s)
         for event in events:
             # With comments, carriage returns and pieces that end anywhere: what the standard allows.
             told = f": ping\r\n\r\nevent: {event['event']}\r\ndata: {json.dumps(event, ensure_ascii=False)}\r\n\r\n"
@@ -510,6 +511,17 @@ def test_a_failure_of_the_server_is_told_with_what_to_do(status: int) -> None:
     assert told["trouble"][0] == "The server is busy."
     assert ("again" in told["trouble"][1]) is (status != 500)
     assert told["isFormOpen"]
+
+
+@browsed
+def test_stopped_before_anything_came_the_form_is_there_again() -> None:
+    with running(app_that_says([], pause_s=30)) as url:
+        told = drive("stop", f"{url}/", name="stop-early", request=EXAMPLE, early=True, wait=0)
+    assert_clean(told, url)
+    assert told["status"] == "Stopped."
+    assert told["isFormOpen"]
+    assert told["focused"] == "text"
+    assert told["trouble"] == []
 
 
 @browsed

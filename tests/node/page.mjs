@@ -227,10 +227,10 @@ const WAYS = {
     return { ...(await state(page)), overflow, before, raised, after: await isRaised(), faults: [...formFaults, ...found] };
   },
 
-  /** Stopped as soon as the first claim stands. */
+  /** Stopped as soon as the first claim stands, or at once. */
   async stop(page, job) {
     await ask(page, job);
-    await page.waitForFunction(() => window.counts.at(-1) > 0, null, { timeout: ANSWER_LIMIT_MS });
+    if (!job.early) await page.waitForFunction(() => window.counts.at(-1) > 0, null, { timeout: ANSWER_LIMIT_MS });
     await shot(page, job, "stream");
     await page.locator("#stop").focus();
     await page.keyboard.press("Enter");

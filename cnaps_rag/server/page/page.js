@@ -176,20 +176,29 @@ function ending({ claims }) {
 function failing(own, error) {
   const isPart = Boolean(own.writing.markdown);
   const kept = isPart ? " What stands here passed the checks, but the answer is not whole." : "";
-  if (error.name === "AbortError") return `Stopped.${kept}`;
   if (own !== asked) return "";
+  if (error.name === "AbortError") {
+    if (!isPart) reopen(own, "text");
+    return `Stopped.${kept}`;
+  }
   if (!(error instanceof Failure)) error = new Failure(`This page could not read the stream: ${error.message}`, "Ask again.");
   complain(error);
-  if (!isPart) {
-    at("composer").open = true;
-    at("answer").hidden = !own.isRead;
-    at(error.status === 401 ? "key" : "text").focus();
-  }
+  if (!isPart) reopen(own, error.status === 401 ? "key" : "text");
   return `Not answered.${kept}`;
 }
 
+/** The form again, where nothing has come of the request. */
+function reopen(own, focused) {
+  at("composer").open = true;
+  at("answer").hidden = !own.isRead;
+  at(focused).focus();
+}
+
 function complain({ message, remedy, status }) {
-  if (status === 401) at("key-fold").open = true;
+  if (status === 401) {
+    at("key-fold").open = true;
+    if (!at("key").value.trim()) message = "This server asks for an API key."; // its own words are for programs
+  }
   at("trouble").replaceChildren(make("p", "", visible(message)), make("p", "remedy", visible(remedy)));
   at("trouble").scrollIntoView({ block: "nearest" });
 }
@@ -219,7 +228,7 @@ function setRunning(isRunning) {
   at("stop").hidden = !isRunning;
   at("answer").classList.toggle("running", isRunning);
   at("written").setAttribute("aria-busy", String(isRunning));
-  if (hadFocus && !isRunning) at("copy").focus();
+  if (hadFocus && !isRunning && !at("copy").disabled) at("copy").focus();
 }
 
 // The form
