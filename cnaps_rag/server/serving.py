@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 _MULTIPROCESS_DIR: Final = "PROMETHEUS_MULTIPROC_DIR"  # as in `metrics`, which must not be imported before it is set
 _BACKLOG: Final = 2_048  # connections that wait to be accepted; uvicorn's own default
-_WORKER_SILENCE_S: Final = 30  # a worker so long without a sign of life is replaced; uvicorn's 5 are short under load
+_WORKER_SILENCE_S: Final = 10  # then a worker is replaced; 5 are short under load, and so long SIGTERM may have to wait
 _KEEP_ALIVE_S: Final = 75  # longer than the 60 s after which common proxies let go of an idle connection
 
 

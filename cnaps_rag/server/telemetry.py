@@ -11,22 +11,24 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
-from typing import Final, Literal, cast
+from typing import TYPE_CHECKING, Final, Literal, cast, get_args
 
 from opentelemetry import trace
 from opentelemetry.context import Context
-from opentelemetry.sdk.resources import SERVICE_NAME, Resource
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter, SpanExporter
-from opentelemetry.trace import NoOpTracerProvider, Span, SpanKind, Status, StatusCode, Tracer
+from opentelemetry.trace import NoOpTracerProvider, Span, SpanKind, Status, StatusCode, Tracer, TracerProvider
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from cnaps_rag.errors import RequestError
 
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace.export import SpanExporter
+
 _TRACER_NAME: Final = "cnaps_rag"
 _PROVIDER: Final = "cnaps_rag"  # the conventions ask for the provider of the endpoint that is called: that is us
+_Exporter = Literal["otlp", "console", "none"]
+_EXPORTERS: Final[tuple[_Exporter, ...]] = get_args(_Exporter)
 _ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 
 
@@ -80,8 +82,9 @@ class AnswerSpan:
 class Tracing:
     """Makes the spans of answers."""
 
-    def __init__(self, provider: TracerProvider | NoOpTracerProvider) -> None:
-        self._provider = provider
+    def __init__(self, provider: TracerProvider, *, close: Callable[[], None] | None = None) -> None:
+        """`close` sends what `provider` still holds, and ends it."""
+        self._close = close
         self._tracer = provider.get_tracer(_TRACER_NAME)
         self._propagator = TraceContextTextMapPropagator()
 
@@ -116,8 +119,8 @@ class Tracing:
 
     def close(self) -> None:
         """Sends what is left and ends; takes as long as the exporter's timeout at most."""
-        if isinstance(self._provider, TracerProvider):
-            self._provider.shutdown()
+        if self._close is not None:
+            self._close()
 
 
 def load_tracer() -> Tracing:
@@ -125,32 +128,40 @@ def load_tracer() -> Tracing:
 
     Raises:
         RequestError: ``OTEL_TRACES_EXPORTER`` names an exporter that is not here.
+        ValueError: another of the SDK's variables is unusable; the message names it.
     """
-    exporter = _load_exporter()
-    if exporter is None or os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
+    name = exporter_name()
+    if name == "none" or os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
         return Tracing(NoOpTracerProvider())
-    name = os.environ.get("OTEL_SERVICE_NAME", "cnaps-rag")
-    provider = TracerProvider(resource=Resource.create({SERVICE_NAME: name}), shutdown_on_exit=False)
-    provider.add_span_processor(BatchSpanProcessor(exporter))
-    return Tracing(provider)
+    # The SDK is loaded where something is traced: it reads its variables when it is imported.
+    from opentelemetry.sdk.resources import SERVICE_NAME, Resource
+    from opentelemetry.sdk.trace import TracerProvider as Provider
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+    service = os.environ.get("OTEL_SERVICE_NAME", "cnaps-rag")
+    provider = Provider(resource=Resource.create({SERVICE_NAME: service}), shutdown_on_exit=False)
+    provider.add_span_processor(BatchSpanProcessor(_load_exporter(name)))
+    return Tracing(provider, close=provider.shutdown)
 
 
-def exporter_name() -> Literal["otlp", "console", "none"]:
+def exporter_name() -> _Exporter:
     """Name of the exporter that the environment asks for.
 
     Raises:
         RequestError: it is none of ours.
     """
     name = os.environ.get("OTEL_TRACES_EXPORTER", "otlp" if any(map(os.environ.get, _ENDPOINTS)) else "none")
-    if name not in ("otlp", "console", "none"):
-        raise RequestError(f"OTEL_TRACES_EXPORTER is {name!r}.", remedy="Use otlp (over HTTP), console or none.")
-    return name
+    for known in _EXPORTERS:
+        if name == known:
+            return known
+    raise RequestError(f"OTEL_TRACES_EXPORTER is {name!r}.", remedy="Use otlp (over HTTP), console or none.")
 
 
-def _load_exporter() -> SpanExporter | None:
-    name = exporter_name()
-    if name == "otlp":
-        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+def _load_exporter(name: Literal["otlp", "console"]) -> SpanExporter:
+    if name == "console":
+        from opentelemetry.sdk.trace.export import ConsoleSpanExporter
 
-        return cast(SpanExporter, OTLPSpanExporter())
-    return ConsoleSpanExporter() if name == "console" else None
+        return ConsoleSpanExporter()
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+
+    return cast("SpanExporter", OTLPSpanExporter())
