@@ -9,6 +9,7 @@ import asyncio
 import json
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -403,12 +404,18 @@ def test_node_client_throws_its_own_errors(node: dict[str, Any], case: str, name
 
 @pytest.mark.llm
 def test_openai_client_streams_a_real_llm_s_answer(llm_settings: cr.Settings) -> None:  # noqa: F811 (the fixture)
+    """With ``-s`` it prints when each fragment came, and what was dropped."""
+    chunks: list[Any] = []
     with running(make_app(llm_settings, ServerSettings(limit_request_s=900))) as address:
         client = openai.OpenAI(base_url=f"{address}/v1", api_key=KEY, max_retries=0, timeout=900)
-        stream = client.chat.completions.create(model="cnaps-rag", messages=FIRST, stream=True)
-        chunks = list(stream)
+        start = time.perf_counter()
+        for chunk in client.chat.completions.create(model="cnaps-rag", messages=FIRST, stream=True):
+            chunks.append(chunk)
+            print(f"{time.perf_counter() - start:6.1f} s {(chunk.choices[0].delta.content or '')[:80]!r}")
     content = "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
     evidence = chunks[-1].model_extra["cnaps_rag"]
+    for entry in evidence["dropped"]:
+        print(f"dropped from {entry['slot']} of {entry['subject']}: {entry['before']!r}: {entry['reason']}")
     assert evidence["drafter"] != "extractive"
     assert evidence["ok"]
     assert cr.validate(content, REQUEST).ok
