@@ -344,6 +344,7 @@ def test_json_is_taken_as_it_is_and_a_fault_in_it_is_named(url: str) -> None:
     told = drive("touch", f"{url}/", name="json", request=request.model_dump_json(), drafter="extractive")
     assert_clean(told, url)
     assert told["question"] == request.question
+    assert "It passed, and stands elsewhere in the answer already." in told["shown"]
     broken = drive("fail", f"{url}/", name="fail-json", request='{"question": "Why?"', drafter="extractive")
     assert "JSON" in broken["trouble"][0]
 

@@ -14,6 +14,7 @@ const STATES = {
 };
 const VERDICTS = { contradicted: "contradicted", misattributed: "of another source", not_found: "not found", unchecked: "could not be checked" };
 
+const SAID_ALREADY = "It passed, and stands elsewhere in the answer already.";
 const LLM_NAME = /^[\w./@+:-]{1,80}$/; // a server may call its LLM anything; the answer shows no other either
 
 const at = (id) => document.getElementById(id);
@@ -100,7 +101,8 @@ class Asked {
 
   noteEntry(heading, entry, subject, slot) {
     const verdict = make("span", "verdict", `${VERDICTS[entry.verdict] ?? visible(entry.verdict)}:`);
-    this.note(heading, subject, slot, make("p", "", quoted(entry.before)), make("p", "why", verdict, ` ${visible(entry.reason)}`));
+    const why = entry.verdict === "supported" ? [SAID_ALREADY] : [verdict, ` ${visible(entry.reason)}`];
+    this.note(heading, subject, slot, make("p", "", quoted(entry.before)), make("p", "why", ...why));
   }
 
   noteRepair({ before, after }, subject, slot) {
