@@ -110,6 +110,23 @@ def test_diff_exits_with_0_unless_told_otherwise(tmp_path: Path) -> None:
     assert "sha256 does not hold" in run("diff", one, other)[2]
 
 
+def test_a_stream_prints_what_the_answer_is_and_may_be_proved(tmp_path: Path) -> None:
+    streamed = run("answer", REQUEST, "--stream", "--proof", tmp_path / "proof.json")
+    assert streamed[0] == 0
+    assert streamed[1] == run("answer", REQUEST)[1]
+    assert run("verify", tmp_path / "proof.json")[0] == 0
+
+
+def test_a_stream_tells_on_the_side_what_was_left_out() -> None:
+    draft = json.dumps({"task": [{"text": "LIIF removes all noise.", "evidence": ["Q.1"]}]})
+    with ScriptedLLM(draft) as llm:
+        settings = {"CNAPS_RAG_LLM": "scripted", "OPENAI_BASE_URL": llm.base_url, "CNAPS_RAG_REPAIR_LIMIT_CALLS": "0"}
+        status, answer, notes = run("answer", REQUEST, "--stream", **settings)
+    assert status == 0
+    assert "removes all noise" not in answer
+    assert notes.startswith("left out: 'LIIF removes all noise.': ")
+
+
 def test_dry_run_prints_what_would_be_sent_and_sends_nothing() -> None:
     with ScriptedLLM("never") as llm:
         environment = {"CNAPS_RAG_LLM": "x", "OPENAI_BASE_URL": llm.base_url, "OPENAI_API_KEY": "key"}
@@ -130,6 +147,7 @@ def test_dry_run_prints_what_would_be_sent_and_sends_nothing() -> None:
         (["answer", "-"], b"Hello there", "question"),
         (["answer", "-"], b'{"question": "What?"', "JSON"),
         (["answer", str(REQUEST), "--json", "--text"], b"", "exclude each other"),
+        (["answer", str(REQUEST), "--stream", "--json"], b"", "exclude each other"),
         (["answer", str(REQUEST), "--drafter", "nobody"], b"", "nobody"),
         (["answer", str(REQUEST), "--html", "no/such/folder/page.html"], b"", "cannot be written"),
         (["answer", str(REQUEST), "--proof", "no/such/folder/proof.json"], b"", "cannot be written"),

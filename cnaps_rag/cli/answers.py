@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import click
@@ -15,6 +16,7 @@ from cnaps_rag.cli.console import (
     fail,
     json_text,
     note,
+    print_part,
     print_result,
     progress_lines,
     read_request,
@@ -26,6 +28,7 @@ from cnaps_rag.cli.console import (
 
 if TYPE_CHECKING:
     from cnaps_rag.answer import Answer
+    from cnaps_rag.pipeline import Answerer
     from cnaps_rag.request import AnswerRequest
     from cnaps_rag.settings import Settings
 
@@ -34,6 +37,9 @@ if TYPE_CHECKING:
 @click.argument("request_file", metavar="FILE|-")
 @click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON instead of Markdown.")
 @click.option("--text", "as_text", is_flag=True, help="Print plain text instead of Markdown.")
+@click.option(
+    "--stream", "as_stream", is_flag=True, help="Print Markdown as it is made: each claim once it has passed."
+)
 @click.option("--html", "html_file", metavar="OUT", help="Also write one self-contained HTML page to OUT.")
 @click.option("--proof", "proof_file", metavar="OUT", help="Also write a proof bundle to OUT, for `verify` and `diff`.")
 @click.option("--llm", metavar="NAME", help="LLM that drafts; the default is CNAPS_RAG_LLM, else none.")
@@ -54,14 +60,15 @@ def answer(
     *,
     as_json: bool,
     as_text: bool,
+    as_stream: bool,
     html_file: str | None,
     proof_file: str | None,
     dry_run: bool,
     **overrides: str | bool | None,
 ) -> None:
     """Answer the request in FILE (the layout of data/requests/*.txt, or JSON), or on standard input as -."""
-    if as_json and as_text:
-        raise click.UsageError("--json and --text exclude each other: choose one.")
+    if as_json + as_text + as_stream > 1:
+        raise click.UsageError("--json, --text and --stream exclude each other: choose one.")
     with errors_told():
         settings = read_settings(overrides)
         request = read_request(request_file, settings)
@@ -70,8 +77,9 @@ def answer(
         if dry_run:
             _print_prompt(request, settings)
             return
-        answered, proof = _answer(request, settings, is_proved=proof_file is not None)
-    print_result(json_text(answered.to_json()) if as_json else _body(answered, as_text))
+        answered, proof = _answer(request, settings, is_proved=proof_file is not None, is_streamed=as_stream)
+    if not as_stream:
+        print_result(json_text(answered.to_json()) if as_json else _body(answered, as_text))
     if html_file is not None:
         write_file(html_file, answered.html)
     if proof_file is not None:
@@ -108,16 +116,36 @@ def validate(answer_file: str, request_file: str, *, as_json: bool, **overrides:
         sys.exit(EXIT_CHECK_FAILED)
 
 
-def _answer(request: AnswerRequest, settings: Settings, *, is_proved: bool) -> tuple[Answer, bytes]:
-    """The answer and, where it is asked for, the bytes of its proof bundle."""
-    if is_proved:
-        from cnaps_rag.proof import prove
-
-        proved = prove(request, settings, progress=progress_lines())
-        return proved.answer, proved.raw
+def _answer(request: AnswerRequest, settings: Settings, *, is_proved: bool, is_streamed: bool) -> tuple[Answer, bytes]:
+    """The answer, printed on the way where it `is_streamed`, and, where it is asked for, the bytes of its bundle."""
+    from cnaps_rag.llm import LLM, RecordingLLM
     from cnaps_rag.pipeline import Answerer
 
-    return Answerer(settings).answer(request, progress=progress_lines()), b""
+    recording = RecordingLLM(LLM(settings), settings)
+    answerer = Answerer(settings, llm=recording)
+    answered = _printed(answerer, request) if is_streamed else answerer.answer(request, progress=progress_lines())
+    if not is_proved:
+        return answered, b""
+    from cnaps_rag.proof import build_bundle, canonical_bytes
+
+    return answered, canonical_bytes(build_bundle(answered, recording.exchanges, settings))
+
+
+def _printed(answerer: Answerer, request: AnswerRequest) -> Answer:
+    """The answer, its Markdown printed as it is made."""
+    from cnaps_rag.pipeline.events import AnswerDone, ClaimDropped, Progress
+
+    progress = progress_lines()
+    with closing(answerer.stream(request)) as events:
+        for event in events:
+            if isinstance(event, Progress):
+                progress(event.words)
+            elif isinstance(event, ClaimDropped):
+                note(f"left out: {event.entry.before!r}: {event.entry.reason}")
+            print_part(event.markdown)
+            if isinstance(event, AnswerDone):
+                return event.answer
+    raise AssertionError("a stream ends with the answer")
 
 
 def _body(answered: Answer, as_text: bool) -> str:

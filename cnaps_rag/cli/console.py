@@ -103,8 +103,13 @@ def json_text(value: object) -> str:
 
 def print_result(text: str) -> None:
     """Prints a result; a reader that stops early is left to click, which ends quietly."""
+    print_part(f"{text}\n")
+
+
+def print_part(text: str) -> None:
+    """Prints the next part of a result at once."""
     try:
-        click.echo(text)
+        click.echo(text, nl=False)
     except BrokenPipeError:
         raise
     except OSError as error:
