@@ -74,7 +74,6 @@ def test_without_the_extra_it_says_what_to_install(command: str, module: str) ->
         import sys
         sys.modules["{module}"] = None
         from click.testing import CliRunner
-from fastapi import FastAPI, Request, Response
         from cnaps_rag.cli import main
         ended = CliRunner().invoke(main, "{command}".split())
         print(ended.exit_code, ended.stderr)
@@ -88,7 +87,6 @@ def test_help_needs_no_extra_and_teaches() -> None:
         for name in ("structlog", "uvicorn", "fastapi", "redis", "limits"):
             sys.modules[name] = None
         from click.testing import CliRunner
-from fastapi import FastAPI, Request, Response
         from cnaps_rag.cli import main
         ended = CliRunner().invoke(main, ["serve", "--help"])
         print(ended.exit_code, ended.output)
