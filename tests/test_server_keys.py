@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
 from pathlib import Path
 
@@ -62,6 +63,19 @@ def test_the_file_holds_hashes_only_and_is_the_owners_alone(file: Path) -> None:
         assert len(key) >= len("cnr_") + 43  # 256 bits in base64
         assert sha256_of_key(key) in text
     assert [path.name for path in file.parent.iterdir()] == ["keys.txt"], "no part is left behind"
+
+
+def test_a_changed_file_keeps_its_owner_and_the_links_to_it(file: Path) -> None:
+    new_key("team-a", file)
+    link = file.with_name("link")
+    link.symlink_to(file)
+    if os.geteuid() == 0:
+        os.chown(file, 1234, 1235)
+    owner = file.stat().st_uid, file.stat().st_gid
+    new_key("team-b", link)
+    assert link.is_symlink()
+    assert [key.name for key in read_keys(file)] == ["team-a", "team-b"]
+    assert (file.stat().st_uid, file.stat().st_gid) == owner
 
 
 def test_rotation_needs_no_restart(file: Path) -> None:

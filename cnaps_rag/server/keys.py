@@ -180,12 +180,16 @@ def _write_keys(path: Path, keys: tuple[HashedKey, ...]) -> None:
     """Replaces the file whole, so that a running server never reads half of it."""
     lines = ["# Hashed keys of cnaps-rag serve: NAME SHA256 DAY. Made by `cnaps-rag keys new`."]
     lines += [f"{key.name} {key.sha256} {key.made}" for key in keys]
+    path = Path(os.path.realpath(path))  # a link goes on to point at the file
     try:
         # mkstemp makes the file with mode 0600 from its first moment on.
         number, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         with os.fdopen(number, "w", encoding="utf-8") as file:
             file.write("\n".join(lines) + "\n")
             os.fchmod(file.fileno(), _FILE_MODE)
+            if path.exists() and os.geteuid() == 0:
+                # root may change the keys of a server that runs as somebody else, who must still read them.
+                os.fchown(file.fileno(), path.stat().st_uid, path.stat().st_gid)
         Path(part).replace(path)
     except OSError as error:
         raise RequestError(
