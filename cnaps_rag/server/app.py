@@ -59,7 +59,7 @@ def make_app(
     settings = settings if settings is not None else _served(Settings())
     server = server if server is not None else ServerSettings()
     keys, metrics, store, tracing = KeyRing(server.keys_file), Metrics(), open_store(server), load_tracer()
-    health = Health(settings, server)
+    health, rate = Health(settings, server), RateLimit(server)
     answering = Answering(settings, server, store=store, metrics=metrics, tracing=tracing, verifier=verifier, llm=llm)
 
     @asynccontextmanager
@@ -68,6 +68,7 @@ def make_app(
         yield
         await health.stop()
         await store.close()
+        await rate.close()
         await asyncio.to_thread(tracing.close)
 
     # Without FastAPI's own pages on the API: they load their scripts from elsewhere.
@@ -86,7 +87,7 @@ def make_app(
     app.include_router(page_router(has_llm=settings.llm is not None, needs_key=keys.needs_key))
     _tell_failures(app)
     # The last one added is the first to see a request.
-    app.add_middleware(Gate, server=server, keys=keys, rate=RateLimit(server), metrics=metrics)
+    app.add_middleware(Gate, server=server, keys=keys, rate=rate, metrics=metrics)
     if server.cors_origins:
         app.add_middleware(
             CORSMiddleware,
