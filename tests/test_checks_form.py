@@ -37,6 +37,7 @@ def test_faults_of_form(what: str, claim: str) -> None:
         "The user wants sharp images.",
         "Input: a low-resolution photo",
         'The user asks: "How does AI keep the edges of low-resolution images sharp?"',
+        'The user asks: "What does {{ 7 * 7 }} print in <name of file>?"',
     ],
 )
 def test_whole_claims(claim: str) -> None:

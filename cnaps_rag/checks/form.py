@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection
 
 from cnaps_rag.checks.faults import Fault
+from cnaps_rag.checks.quotes import find_quotations
 from cnaps_rag.words import content_stems
 
 _ECHO = re.compile(
@@ -34,7 +35,7 @@ def check_form(claim: str, question: str, vocabulary: Collection[str]) -> tuple[
     """
     if not re.search(r"[^\W_]{2}", claim):
         return (_fault("it says nothing."),)
-    if _ECHO.search(claim):
+    if _ECHO.search(_own_words(claim)):
         return (_fault("it echoes the template instead of saying something."),)
     if claim.rstrip().endswith(("?", "？")) and not _TELLS_OF_USER.match(claim):
         return (_fault("it asks instead of saying something."),)
@@ -43,6 +44,13 @@ def check_form(claim: str, question: str, vocabulary: Collection[str]) -> tuple[
     if _echoes(claim, question):
         return (_fault("it echoes the question instead of saying something."),)
     return ()
+
+
+def _own_words(claim: str) -> str:
+    """`claim` without what it quotes: those are others' words, braces and all, and checked word for word elsewhere."""
+    for quotation in reversed(find_quotations(claim)):
+        claim = f"{claim[: quotation.start]}quoted{claim[quotation.end :]}"
+    return claim
 
 
 def _is_cut(claim: str, vocabulary: Collection[str]) -> bool:

@@ -6,10 +6,13 @@ either way.
 
 from __future__ import annotations
 
+import os
 import random
+import ssl
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -284,6 +287,7 @@ class Completion:
             http_client = DefaultAsyncHttpxClient(
                 # Redirects are not followed: prompt and key go to the address that the caller named, nowhere else.
                 follow_redirects=False,
+                verify=_tls_context(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")),
                 timeout=Timeout(self._limit_s, connect=min(CONNECT_S, self._limit_s)),
                 # Proxies of the environment are used, but never to reach this machine itself.
                 mounts=dict.fromkeys(("all://localhost", "all://127.0.0.1", "all://[::1]")),
@@ -294,6 +298,12 @@ class Completion:
                 "HTTPS_PROXY, ALL_PROXY and SSL_CERT_FILE."
             ) from None
         return AsyncOpenAI(api_key=key, base_url=base_url, max_retries=0, http_client=http_client)
+
+
+@cache
+def _tls_context(cafile: str | None, capath: str | None) -> ssl.SSLContext:
+    """What connections are secured with; made once, because reading all certificates takes 20 ms."""
+    return ssl.create_default_context(cafile=cafile, capath=capath)
 
 
 def _wait_s(state: RetryCallState) -> float:

@@ -61,7 +61,7 @@ class ClaimAccepted:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ClaimRepaired:
-    """A claim that passed after it was drafted anew; `entry` tells its first form, and why that was rejected."""
+    """A claim that passed after it was drafted anew; `entry` tells its form before, and why it passes now."""
 
     slot: SlotName
     subject: SourceId
@@ -72,7 +72,7 @@ class ClaimRepaired:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ClaimDropped:
-    """A drafted claim that is not shown, and why. It adds nothing to the answer."""
+    """A drafted claim that is not shown, and why: it did not pass, or was said before. It adds nothing to the answer."""
 
     entry: LedgerEntry
     markdown: str = ""

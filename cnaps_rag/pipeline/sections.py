@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cnaps_rag.draft import MODEL_SLOTS, Brief, SlotName, plan_form
 from cnaps_rag.pipeline.repair import JudgedClaim, JudgedSlot, ledger_entry
@@ -94,5 +94,6 @@ def _left_out(judged: JudgedSlot | None, said: set[str], *, marks: bool) -> list
     for claim in judged.claims if judged is not None else ():
         if judged is not None and (not claim.accepted or claim.claim.text in said):
             action: LedgerAction = "marked" if marks and not claim.accepted else "dropped"
-            entries.append(ledger_entry(judged.slot, claim, action, before=claim.claim.text))
+            entry = ledger_entry(judged.slot, claim, action, before=claim.claim.text)
+            entries.append(replace(entry, reason="an earlier slot says it already") if claim.accepted else entry)
     return entries

@@ -10,13 +10,13 @@ from starlette.types import Scope
 from typing_extensions import Unpack
 
 from cnaps_rag.render.json import AnswerJson
-from cnaps_rag.render.phrases import LLM_FAILED, REPAIR_GIVEN_UP
+from cnaps_rag.render.phrases import BROKEN_OFF, LLM_FAILED, REPAIR_GIVEN_UP
 from cnaps_rag.server.logs import Told, tell
 from cnaps_rag.server.metrics import Metrics
 from cnaps_rag.server.telemetry import AnswerSpan
 from cnaps_rag.server.wire import Drafter, ServedEvent
 
-FAILURES = (LLM_FAILED, REPAIR_GIVEN_UP)
+FAILURES = (LLM_FAILED, BROKEN_OFF, REPAIR_GIVEN_UP)
 """What a note begins with where the LLM failed and the answer was made all the same."""
 
 _OUTCOME_BY_EVENT = {
