@@ -5,7 +5,7 @@ REQUEST ?= data/requests/003.txt
 BIN := $(VENV)/bin
 export HF_HUB_OFFLINE := 1
 
-.PHONY: answer check format lint types test benchmarks evals browser clean
+.PHONY: answer check format lint types test benchmarks evals browser node clean
 
 answer: $(VENV)/.installed
 	@$(BIN)/cnaps-rag answer $(REQUEST)
@@ -26,7 +26,7 @@ types: $(VENV)/.installed-dev
 	$(BIN)/mypy
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
-test: $(VENV)/.installed-dev browser
+test: $(VENV)/.installed-dev browser node
 	$(BIN)/python -m pytest
 
 benchmarks: $(VENV)/.installed-dev
@@ -52,6 +52,13 @@ browser:
 	    apt-get update -qq && apt-get install -y -qq chromium chromium-driver >/dev/null; } || \
 	  echo "no Chromium here: the browser tests will skip"
 
+# OpenAI's own client and Playwright for the tests of the server; where there is no npm, those tests skip and say so.
+node: tests/node/node_modules/.package-lock.json
+
+tests/node/node_modules/.package-lock.json: tests/node/package-lock.json
+	@if command -v npm >/dev/null; then npm ci --prefix tests/node --no-audit --no-fund --silent; touch -c $@; \
+	else echo "no npm here: the tests that need it will skip"; fi
+
 $(VENV)/bin/pip:
 	@$(PYTHON) -m venv $(VENV)
 
@@ -66,4 +73,4 @@ $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(VENV)/bin/pip
 	@touch $@ $(VENV)/.installed
 
 clean:
-	rm -rf $(VENV) build *.egg-info
+	rm -rf $(VENV) build *.egg-info tests/node/node_modules

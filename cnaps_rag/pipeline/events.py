@@ -72,7 +72,7 @@ class ClaimRepaired:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ClaimDropped:
-    """A drafted claim that is not shown, and why: it did not pass, or was said before. It adds nothing to the answer."""
+    """A drafted claim that is not shown, and why: it did not pass, or was said before. It adds nothing."""
 
     entry: LedgerEntry
     markdown: str = ""
