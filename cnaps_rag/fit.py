@@ -55,6 +55,9 @@ N_COMPARED_PAPERS = 12
 # The same text supplied again under another link, or under none, agrees with itself and so says nothing.
 COPY_COSINE = 0.98
 
+# Shorter titles ("Noise") may stand in a question by chance.
+LEAST_TITLE_WORDS = 3
+
 # Share of Latin letters under which the shipped encoder, trained on English, tells nothing of the question.
 LEAST_LATIN_SHARE = 0.5
 
@@ -63,7 +66,8 @@ LEAST_LATIN_SHARE = 0.5
 class PaperFit:
     """Whether one related paper bears on the question; `score` is the probability by our calibration, 0 to 1.
 
-    A paper bears from `LEAST_SCORE` on with `LEAST_COSINE`, or from `PLAIN_COSINE` on. `passage_ids` are all its
+    A paper bears from `LEAST_SCORE` on with `LEAST_COSINE`, from `PLAIN_COSINE` on, or where the question names it: by
+    its whole title, or by the name before the title's colon ("FeatSharp: ..."). `passage_ids` are all its
     passages, nearest to the question first. Papers that share a link are judged as one, so that twins bear alike.
     """
 
@@ -217,19 +221,30 @@ def paper_signals(passages: Passages, hits: Sequence[Hit], vectors: Vectors) -> 
 def assess_papers(space: _Space) -> tuple[PaperFit, ...]:
     """Judgement on each related paper, in the request's order."""
     fits: dict[SourceId, PaperFit] = {}
+    question = space.request.question
     for paper_id in space.papers:
         signals = space.paper_signals(paper_id)
         near = signals.cosine >= LEAST_COSINE or not space.reads_question
-        bears = signals.own_cosine >= PLAIN_COSINE or (near and signals.score >= LEAST_SCORE)
+        named = any(_is_named(space.request.source(twin).title, question) for twin in space.twin_papers(paper_id))
+        bears = named or signals.own_cosine >= PLAIN_COSINE or (near and signals.score >= LEAST_SCORE)
         for twin in space.twin_papers(paper_id):
             fits[twin] = PaperFit(
                 source_id=twin,
                 bears=bears,
                 score=signals.score,
                 passage_ids=space.nearest_first(space.passages.of(twin)),
-                reason=_paper_reason(signals, near=near, bears=bears),
+                reason="the question names it" if named else _paper_reason(signals, near=near, bears=bears),
             )
     return tuple(fits[source.id] for source in space.request.sources if source.kind == "paper")
+
+
+def _is_named(title: str, question: str) -> bool:
+    """True when the question holds the title, or the one word before its colon that names the paper's method."""
+    if " ".join(title.split()).casefold() in " ".join(question.split()).casefold():
+        return len(title.split()) >= LEAST_TITLE_WORDS
+    name, colon, _ = title.partition(":")
+    is_name = bool(colon) and len(name.split()) == 1 and _is_distinctive(name) and any(map(str.isupper, name[1:]))
+    return is_name and bool(_name_pattern(name).search(question))
 
 
 def _paper_reason(signals: Signals, *, near: bool, bears: bool) -> str:

@@ -101,6 +101,22 @@ def test_papers_that_agree_near_the_question_bear() -> None:
     assert [paper.bears for paper in fit.papers] == [True, True, False]
 
 
+@pytest.mark.parametrize(
+    ("question", "bears"),
+    [
+        ("How does FeatSharp work?", True),
+        ("What is told in featsharp: your vision model features, sharper?", True),
+        ("How are features made sharper?", False),
+        ("What do FeatSharpen and its like do?", False),
+    ],
+)
+def test_a_paper_bears_on_the_question_that_names_it(question: str, bears: bool) -> None:
+    paper = RelatedPaper(title="FeatSharp: Your Vision Model Features, Sharper", summary="Bees dance to tell of food.")
+    other = RelatedPaper(title="Cooking rice", summary="Rice wants water and time.")
+    fit = fit_in_plane(AnswerRequest(question=question, papers=[paper, other]), {})
+    assert [found.bears for found in fit.papers] == [bears, False]
+
+
 def test_papers_that_agree_far_from_the_question_do_not_bear() -> None:
     fit = fit_in_plane(make_request("One. Two.", "Three. Four."), {"P1": 89.0, "P2": 89.0, "M1": 89.0})
     assert [paper.bears for paper in fit.papers] == [False, False]
