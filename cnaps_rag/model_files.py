@@ -53,6 +53,8 @@ def open_shipped(
     Raises:
         ServiceError: the shipped files are not there or cannot be read.
     """
+    # Before it is imported: it would tell Microsoft of each session, and keep an id of this machine under ~/.cache.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     import onnxruntime
     import tokenizers
 

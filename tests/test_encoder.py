@@ -477,3 +477,16 @@ def test_file_that_breaks_later_costs_only_its_vectors(tmp_path: Path, caplog: p
         f"Vectors could not be read from {file}: no such table: vectors",
         f"Vectors could not be written to {file}: no such table: vectors",
     ]
+
+
+def test_onnxruntime_tells_nobody_and_leaves_nothing(tmp_path: Path):
+    code = """
+        import os
+        for name in ("CI", "XDG_CACHE_HOME", "ORT_DISABLE_TELEMETRY"):  # any of them would hide what is tested
+            os.environ.pop(name, None)
+        from cnaps_rag.encoder import ShippedEncoder
+        ShippedEncoder().encode(["a"])
+        print(os.environ["ORT_DISABLE_TELEMETRY"])
+    """
+    assert run_python(code, HOME=str(tmp_path)).strip() == "1"
+    assert list(tmp_path.rglob("*")) == []
