@@ -36,6 +36,12 @@ def test_every_module_is_a_layer() -> None:
     assert modules - {"__init__"} == set(layers())
 
 
+def test_the_wheel_holds_every_package() -> None:
+    listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    folders = {".".join(path.parent.relative_to(ROOT).parts) for path in PACKAGE.rglob("__init__.py")}
+    assert set(listed) - {"cnaps_rag.models", "cnaps_rag.prompts"} == folders
+
+
 @pytest.mark.parametrize("statement", ["import cnaps_rag", "import cnaps_rag.cli"])
 def test_import_loads_no_heavy_library(statement: str) -> None:
     code = f"import sys; {statement}; print(*sorted({{m.split('.')[0] for m in sys.modules}}))"
