@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -147,6 +148,14 @@ def test_broken_request_is_told_and_never_taken_for_a_question(name: str) -> Non
     for texts in ((BROKEN[name],), (TEXT, BROKEN[name]), (BROKEN[name], "Why?")):
         with pytest.raises(cr.RequestError):
             request_in(said(*texts))
+
+
+@pytest.mark.parametrize("line", ["\n", "#\n", " \t*_\n", "_", "related papers \n", '"models"  '])
+def test_hostile_message_is_looked_at_in_linear_time(line: str) -> None:
+    started = time.perf_counter()
+    with pytest.raises((Failed, cr.RequestError)):
+        request_in(said(line * (300_000 // len(line)) + "?"))
+    assert time.perf_counter() - started < 2  # 0.1 s at most; in squared time minutes, in which nobody is answered
 
 
 def test_no_sources_shows_an_example_that_can_be_sent() -> None:

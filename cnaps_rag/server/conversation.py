@@ -180,8 +180,10 @@ def _asking(request: AnswerRequest, question: str, settings: Settings) -> Answer
     return AnswerRequest.model_validate(values, context={"settings": settings})
 
 
-# A heading of the layout, alone on its line, with whatever signs around it.
-_SOURCES_HEADING = re.compile(r"^[\W_]*(?:recommended (?:ai )?models?|related papers?)[\W_]*$", re.I | re.M)
+# A heading of the layout, alone on its line, with whatever signs around it. Possessive, and never past the line's end:
+# a message of many empty lines costs linear time.
+_SIGNS = r"(?:[^\w\n]|_)*+"
+_SOURCES_HEADING = re.compile(rf"^{_SIGNS}(?:recommended (?:ai )?models?|related papers?){_SIGNS}$", re.I | re.M)
 _SOURCES_KEY = re.compile(r'"(?:models|papers)"\s*:')
 
 
