@@ -12,6 +12,7 @@ from cnaps_rag.draft import (
     LIMIT_ENUM_VALUES,
     Brief,
     Draft,
+    DraftReader,
     SlotForm,
     is_whole_draft,
     obeys_schema,
@@ -181,8 +182,8 @@ READ = {"task": [("The user asks A.", "Q.1")], "P1_says": [('B is "C".', "P1.1",
         ),
         pytest.param(
             '{"P1_says":[{"text":"A.","evidence":["P1.1"]}],"P1_says":[{"text":"B.","evidence":["P1.2"]}]}',
-            {"P1_says": [("A.", "P1.1"), ("B.", "P1.2")]},
-            id="repeated slot",
+            {"P1_says": [("A.", "P1.1")]},
+            id="repeated slot: the first stands",
         ),
         pytest.param(
             '{"P1_says":[{"text":"A.","text":"B.","evidence":["P1.1"],"evidence":["P1.2"]}]}',
@@ -213,6 +214,11 @@ READ = {"task": [("The user asks A.", "Q.1")], "P1_says": [('B is "C".', "P1.1",
             {"P1_says": [("A.", "P1.1")]},
             id="the same twice",
         ),
+        pytest.param(
+            '{"P1_says":[{"text":"A.","evidence":["\\ud83d\\ude00","\\ud83d"]}]}',
+            {"P1_says": [("A.", "\U0001f600", "\ufffd")]},
+            id="half a character for an id",
+        ),
     ],
 )
 def test_what_a_reply_says_is_read_however_it_says_it(reply: str, read: dict[str, Any]) -> None:
@@ -224,10 +230,45 @@ def test_what_a_reply_says_is_read_however_it_says_it(reply: str, read: dict[str
 
 
 def test_what_no_slot_asks_for_is_told_as_ignored() -> None:
-    reply = '{"P1_says":[],"summary":"All is well.","M1_processing":[{"text":"M1 dreams.","evidence":["M1.0"]}],"x":[]}'
+    reply = (
+        '{"P1_says":[],"summary":"All is well.","M1_processing":[{"text":"M1 dreams.","evidence":["M1.0"]}],"x":[],'
+        '"P1_says":["A second time."]}'
+    )
     draft = parse_draft(reply, FORM, "llm")
     assert claims_by_key(draft) == {}
-    assert [part.split(":")[0] for part in draft.ignored] == ["summary", "M1_processing"]
+    assert [part.split(":")[0] for part in draft.ignored] == ["summary", "M1_processing", "P1_says"]
+
+
+TASK, PAPER, OTHER = (
+    f'[{{"text":"{name}.","evidence":["{of}"]}}]' for name, of in (("T", "Q.1"), ("A", "P1.1"), ("B", "P1.2"))
+)
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        pytest.param(f'{{"task":{TASK},"P1_says":{PAPER},"P1_says":{OTHER}}}', id="repeated slot"),
+        pytest.param(f'{{"P1_says":[],"task":{TASK},"P1_says":{OTHER}}}', id="repeated after an empty one"),
+        pytest.param(f'{{"task":{TASK},"P1_says":{PAPER}, oops {{"task":[],"P1_says":{OTHER}}}', id="begun again"),
+        pytest.param(f'{{"task":{TASK},"P1_says":{PAPER}}} {{"P1_says":{OTHER}}}', id="two objects"),
+        pytest.param(f'{{"note":1,"P1_says":{PAPER}}} {{"task":{TASK}}}', id="one behind that begins otherwise"),
+        pytest.param(f'{{"example":{{"P1_says":{PAPER}}},"task":{TASK},"P1_says":{OTHER}}}', id="one within"),
+        pytest.param(
+            f'{{"task":{TASK},"P1_says":{PAPER[:-1]},{{"x" 1}}],"M1_input":[]}}]}} ] }}', id="no JSON from then"
+        ),
+        pytest.param(f'{{"task":{TASK}]],"P1_says":{PAPER}}}', id="closed too often"),
+        pytest.param('{"task":{"text":"T.","evidence":["Q.1"]},"P1_says":"A."}', id="no lists"),
+        pytest.param(f'{{"P1_says":[{PAPER},"B."],"x":{"9" * 5_000},"task":{TASK}}}', id="a number without end"),
+    ],
+)
+def test_how_a_reply_is_cut_into_parts_changes_nothing(reply: str) -> None:
+    whole = parse_draft(reply, FORM, "llm")
+    assert claims_by_key(whole)
+    for size in (1, 2, 5, 17, len(reply)):
+        reader = DraftReader(FORM, "llm")
+        for start in range(0, len(reply), size):
+            reader.feed(reply[start : start + size])
+        assert reader.close(reply) == whole
 
 
 @pytest.mark.parametrize("reply", ["", "I cannot help.", "[]", "{}", '{"answer":"P1"}', "[" * 100_000, "9" * 5_000])
@@ -249,7 +290,7 @@ def test_of_a_reply_that_breaks_off_what_is_whole_is_kept_and_the_rest_is_marked
         assert slot.claims == whole_slot.claims[: len(slot.claims)] or slot.ended
         assert {claim.text for claim in slot.claims} <= {claim.text for claim in whole_slot.claims}
         assert slot.ended or slot.claims == whole_slot.claims
-    assert draft.slots[-1].ended
+    assert draft.slots[-1].ended or draft == whole, "only the object's own bracket is missing"
     assert not is_whole_draft(WHOLE[:cut], FORM)
 
 

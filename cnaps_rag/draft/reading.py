@@ -18,29 +18,21 @@ from cnaps_rag.passages import PassageId
 def parse_draft(reply_json_text: str, form: tuple[SlotForm, ...], drafter: str) -> Draft:
     """Draft that a reply holds: read generously, believed in nothing.
 
-    Fences, prose around the object, repeated keys and unknown ids are no reason to lose a claim: all of it is kept and
-    judged. Of a reply that breaks off, what is whole is kept and every slot not finished is marked as `ended`.
+    Fences, prose around the object and unknown ids are no reason to lose a claim: all of it is kept and judged. Of a
+    slot that is given twice the first stands, as it would where it was shown while the reply arrived. Of a reply that
+    breaks off, what is whole is kept and every slot not finished is marked as `ended`.
 
     Raises:
         BadDraftError: no slot of `form` can be read from the reply.
     """
-    text = _CONTROL.sub(" ", reply_json_text)
-    keys = {slot.key for slot in form if slot.evidence_ids}
-    pairs = _whole_object(text, keys)
-    is_whole = pairs is not None
-    if pairs is None:
-        pairs = _partial_object(text, keys)
-    if pairs is None:
-        raise BadDraftError(
-            f"The reply of {drafter} holds no JSON object with a slot of the form.", partial_text=reply_json_text
-        )
-    return _draft_of(pairs, form, drafter, unfinished=set() if is_whole else keys - {key for key, _ in pairs[:-1]})
+    return DraftReader(form, drafter).close(reply_json_text)
 
 
 class DraftReader:
     """Reads a reply while it arrives: each claim as soon as its last character is there, never a part of one.
 
     What was read of a slot that is whole stays as it was, whatever the reply says of it later: it may be shown by then.
+    The draft is the same however the reply was cut into parts.
     """
 
     def __init__(self, form: tuple[SlotForm, ...], drafter: str) -> None:
@@ -69,31 +61,53 @@ class DraftReader:
             if begun is None:
                 return False
             self._start = self._place = begun
-        whole = self._brackets.whole_end(self._text, self._place)
+        ends = self._brackets.whole_ends(self._text, self._place)
         self._place = len(self._text)
-        return whole is not None and self._read(*whole)
+        return self._read(ends)
 
     def close(self, reply_text: str) -> Draft:
-        """Draft of the whole reply, or of what there is of one that broke off.
+        """Draft of the whole reply, or of what there is of one that broke off; it need not have come in parts.
 
         Raises:
             BadDraftError: no slot of the form can be read from it.
         """
-        if self._draft is None:
-            return parse_draft(reply_text, self._form, self._drafter)
+        if not self._text:
+            self.feed(reply_text)
         try:
-            return self._kept(parse_draft(reply_text, self._form, self._drafter))
+            return self._kept(self._parse(reply_text))
         except BadDraftError:
+            if self._draft is None:
+                raise
             return self._draft
 
-    def _read(self, end: int, depth: int) -> bool:
-        pairs = _whole_object(f"{self._text[self._start : end]}{_CLOSING[depth]}", self._keys)
+    def _parse(self, reply_text: str) -> Draft:
+        text = _CONTROL.sub(" ", reply_text)
+        pairs = _whole_object(text, self._keys)
+        is_whole = pairs is not None
         if pairs is None:
-            return False
-        unfinished = self._keys - {key for key, _ in (pairs[:-1] if depth == _IN_SLOT else pairs)}
-        before = self._draft
-        self._draft = self._kept(_draft_of(pairs, self._form, self._drafter, unfinished=unfinished if depth else set()))
-        return self._draft != before
+            pairs = _partial_object(text, self._keys)
+        if pairs is None:
+            raise BadDraftError(
+                f"The reply of {self._drafter} holds no JSON object with a slot of the form.", partial_text=reply_text
+            )
+        unfinished = set[str]() if is_whole else self._keys - {key for key, _ in pairs[:-1]}
+        return _draft_of(pairs, self._form, self._drafter, unfinished=unfinished)
+
+    def _read(self, ends: list[tuple[int, int]]) -> bool:
+        """Reads up to the last of `ends` before which all is JSON; True when there is news."""
+        while ends:
+            end, depth = ends.pop()
+            try:
+                pairs = _DECODER.decode(f"{self._text[self._start : end]}{_CLOSING[depth]}")
+            except (ValueError, RecursionError) as error:
+                faulty = self._start + getattr(error, "pos", end)
+                ends = [earlier for earlier in ends if earlier[0] <= faulty]
+                continue
+            unfinished = self._keys - {key for key, _ in (pairs[:-1] if depth == _IN_SLOT else pairs)}
+            draft = _draft_of(pairs, self._form, self._drafter, unfinished=unfinished if depth else set())
+            before, self._draft = self._draft, self._kept(draft)
+            return self._draft != before
+        return False
 
     def _kept(self, draft: Draft) -> Draft:
         """`draft` where no slot says anything else than what was read of it."""
@@ -121,13 +135,13 @@ class _Brackets:
         self._depth = 0
         self._in_string = self._is_escaped = self._is_over = False
 
-    def whole_end(self, text: str, start: int) -> tuple[int, int] | None:
-        """Last place from `start` on at which a claim, a slot or all is whole, and the brackets open there."""
-        found: tuple[int, int] | None = None
+    def whole_ends(self, text: str, start: int) -> list[tuple[int, int]]:
+        """Places from `start` on at which a claim, a slot or all is whole, in order, and the brackets open there."""
+        found: list[tuple[int, int]] = []
         for place in range(start, len(text)):
             if not self._is_over and self._closes(text[place]) and self._depth <= _IN_SLOT:
-                found = (place + 1, self._depth)
-                self._is_over = self._depth == 0
+                found.append((place + 1, self._depth))
+                self._is_over = self._depth <= 0
         return found
 
     def _closes(self, character: str) -> bool:
@@ -222,16 +236,19 @@ def _object_start(text: str, keys: set[str]) -> int | None:
 def _draft_of(pairs: _Pairs, form: tuple[SlotForm, ...], drafter: str, *, unfinished: set[str]) -> Draft:
     """Draft that the pairs of a reply hold; slots in `unfinished` were not whole."""
     keys = {slot.key for slot in form if slot.evidence_ids}
-    return Draft(
-        slots=tuple(_read_slot(slot, pairs, ended=slot.key in unfinished) for slot in form),
-        drafter=drafter,
-        ignored=tuple(f"{key}: {_json(value)}" for key, value in pairs if key not in keys and value),
-    )
+    value_by_key: dict[str, Any] = {}
+    ignored: list[str] = []
+    for key, value in pairs:
+        if key in keys and key not in value_by_key:
+            value_by_key[key] = value
+        elif value:
+            ignored.append(_whole_characters(f"{key}: {_json(value)}"))
+    slots = tuple(_read_slot(slot, value_by_key.get(slot.key), ended=slot.key in unfinished) for slot in form)
+    return Draft(slots=slots, drafter=drafter, ignored=tuple(ignored))
 
 
-def _read_slot(slot: SlotForm, pairs: _Pairs, *, ended: bool) -> Slot:
-    values = [value for key, value in pairs if key == slot.key and slot.evidence_ids]
-    claims = [claim for value in values for claim in _read_claims(value)]
+def _read_slot(slot: SlotForm, value: Any, *, ended: bool) -> Slot:
+    claims = list(_read_claims(value))
     if ended and claims and not claims[-1].evidence:
         claims.pop()  # it broke off before its evidence
     return Slot(name=slot.name, subject=slot.subject, claims=tuple(dict.fromkeys(claims)), ended=ended)
@@ -257,7 +274,7 @@ def _read_claims(value: Any) -> Iterator[Claim]:
 def _bare_claim(value: Any) -> Iterator[Claim]:
     """A claim on one line, without evidence; nothing for what asserts nothing."""
     text = value if isinstance(value, str) else "" if value is None else _json(value)
-    text = " ".join(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").split())
+    text = " ".join(_whole_characters(text).split())
     if text:
         yield Claim(text=text, evidence=())
 
@@ -266,9 +283,14 @@ def _read_ids(value: Any) -> tuple[PassageId, ...]:
     """Ids in `value`, each once; what holds no id is kept as an unknown one, for the checks to reject."""
     ids: list[str] = []
     for part in _listed(value):
-        text = part if isinstance(part, str) else _json(part)
+        text = _whole_characters(part if isinstance(part, str) else _json(part))
         ids += [found.upper() for found in _PASSAGE_ID.findall(text)] or [text.strip()]
     return tuple(PassageId(passage_id) for passage_id in dict.fromkeys(ids) if passage_id)
+
+
+def _whole_characters(text: str) -> str:
+    """`text` with halves of surrogate pairs joined, and replaced where the other half is missing: UTF-8 has none."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _listed(value: Any) -> list[Any]:
