@@ -13,6 +13,8 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import FastAPI
+from redis import Redis
+from redis_servers import running_redis
 from scripted_llm import ScriptedLLM, Status, Step, Stream
 from servers import running
 from test_pipeline import LIES, TRUE, featsharp_request, reply, settings_of
@@ -393,6 +395,29 @@ def test_pages_of_other_sites_are_told_nothing_unless_named() -> None:
         assert allowed.headers["access-control-allow-origin"] == "https://chat.example"
 
 
+def test_pages_of_other_sites_can_have_nothing_made_unless_named() -> None:
+    sent = {"origin": "https://chat.example", "sec-fetch-site": "cross-site"}
+    own = {"origin": "http://127.0.0.1:1", "sec-fetch-site": "same-origin"}
+    with serving(server={"rate_per_minute": 1}) as client:
+        for path in ("/v1/answers", "/v1/chat/completions", "/v1/models"):
+            assert "CORS_ORIGINS" in told(client.post(path, json={}, headers=sent), 403, code="site_not_allowed")
+        # A page may send this without asking first, and some frameworks read a body of no type as JSON.
+        plain = client.post("/v1/answers", content=json.dumps({"text": TEXT}), headers=own)
+        told(plain, 400, code="invalid_json")
+        told(client.post("/v1/answers", json={}, headers=own), 429, code="rate_limit_exceeded")
+        assert client.get("/", headers={"sec-fetch-site": "cross-site"}).status_code == 200  # a link to the page
+    for origins in (("https://chat.example",), ("*",)):
+        with serving(server={"cors_origins": origins}) as client:
+            assert client.post("/v1/answers", json={"text": TEXT}, headers=sent).status_code == 200
+
+
+def test_no_path_is_led_elsewhere(client: httpx.Client) -> None:
+    for path in ("/v1/models/", "/v1/answers/", "/page.js/"):
+        response = client.get(path)
+        assert "Invalid URL" in told(response, 404, code=None)
+        assert "location" not in response.headers
+
+
 # Places, times, clients that leave
 
 
@@ -560,6 +585,21 @@ def test_broken_off_stream_is_not_kept() -> None:
         assert len(llm.requests) == 2
     assert joined(broken) == broken[-1][1]["answer"]["markdown"]
     assert whole[-1][1]["answer"]["usage"]["failed_calls"] == 0
+
+
+def test_what_redis_holds_and_is_no_answer_is_made_anew(tmp_path: Path) -> None:
+    with (
+        running_redis(tmp_path) as redis,
+        Redis.from_url(redis.url) as writer,
+        serving(server={"redis_url": redis.url}) as client,
+    ):
+        first = client.post("/v1/answers", json=FEATSHARP_BODY).raise_for_status().json()
+        (key,) = writer.keys("cnaps_rag:answer:*")
+        for kept in (b"", b"\xff", b"null", b"{}", b"[]", b"[1]", b'[{"event": "usage"}]'):
+            writer.set(key, kept)
+            anew = client.post("/v1/answers", json=FEATSHARP_BODY).raise_for_status().json()
+            assert without_times(anew["answer"]) == without_times(first["answer"])
+        assert count(client, 'cnaps_rag_cache_lookups_total{found="yes"}') == 0
 
 
 # The description

@@ -148,6 +148,7 @@ def test_a_server_answers_tells_and_ends_well() -> None:
         (line,) = [line for line in lines if line["event"] == "request"]
         assert line["request_id"] == answered.headers["x-request-id"]
         assert (line["route"], line["status"], line["owner"]) == ("/v1/answers", 200, "local")
+        assert line["drafter"] == "extractive"
         for text in ("upsampled", "FeatSharp", "low-res"):
             assert text in TEXT
             assert text not in server.told, "no text of the request is logged"

@@ -146,7 +146,7 @@ class Answering:
             answerer = self._answerer(asked)
             key = self._key(asked.request, answerer)
             kept = None if asked.proof else await self._kept(key)
-            watch.began(asked.drafter, proof=asked.proof, stream=asked.stream, cached=kept is not None)
+            watch.began(_drafter_of(answerer), proof=asked.proof, stream=asked.stream, cached=kept is not None)
             if kept is not None:
                 for event in kept:
                     emit(event)
@@ -193,10 +193,10 @@ class Answering:
 
     def _key(self, request: AnswerRequest, answerer: Answerer) -> str:
         """Hash of all that decides an answer, the address of the LLM included: two may serve one name."""
-        settings, drafter = answerer.settings, "llm" if answerer.drafts_by_llm else "extractive"
+        settings = answerer.settings
         asked = {
             "request": request.model_dump(mode="json"),
-            "settings": settings_values(settings) | {"drafter": drafter},
+            "settings": settings_values(settings) | {"drafter": _drafter_of(answerer)},
             "endpoint": settings.openai_base_url,
         }
         return sha256_of({**self._fixed, **asked})
@@ -217,13 +217,8 @@ class Answering:
         if not self.server.cache_answers:
             return None
         content = await self._store.get(key)
-        self._metrics.cache(hit=content is not None)
-        if content is None:
-            return None
-        events: list[ServedEvent] = json.loads(content)
-        for event in events:
-            if event["event"] == "usage":
-                event["usage"]["cached"] = True
+        events = None if content is None else _read_events(content)
+        self._metrics.cache(hit=events is not None)
         return events
 
     def _can_be_kept(self, made: list[ServedEvent], answerer: Answerer) -> bool:
@@ -254,6 +249,24 @@ class Answering:
             logger.error("answer_failed", code=failure.code, exc_info=error)
         # Without the error itself: it may quote the request, and whoever logs this one would log it too.
         raise failure from None
+
+
+def _drafter_of(answerer: Answerer) -> Drafter:
+    return "llm" if answerer.drafts_by_llm else "extractive"
+
+
+def _read_events(content: bytes) -> list[ServedEvent] | None:
+    """Events that were kept, with their usage marked so; None where this is no whole answer: then it is made anew."""
+    try:
+        events: list[ServedEvent] = json.loads(content)
+        is_whole = events[-1]["event"] == "answer_done"
+        for event in events:
+            if event["event"] == "usage":
+                event["usage"]["cached"] = True
+    except (ValueError, LookupError, TypeError) as error:
+        logger.error("kept_answer_unusable", exc_info=error)
+        return None
+    return events if is_whole else None
 
 
 def _headers(scope: Scope | None) -> list[tuple[bytes, bytes]]:

@@ -78,6 +78,8 @@ def make_app(
         description=_DESCRIPTION,
         docs_url=None,
         redoc_url=None,
+        # Behind a proxy that ends TLS they would lead a client, and its key, to plain http.
+        redirect_slashes=False,
         lifespan=lifespan,
     )
     guard = [Depends(HTTPBearer(auto_error=False, description="A key of this server."))] if keys.needs_key else []

@@ -1,4 +1,4 @@
-"""Who comes in, and with how much: the name by which the server is called, the key, its rate, the size of the body."""
+"""Who comes in, and with how much: the name that is called, the site that calls, the key, its rate, the body's size."""
 
 from __future__ import annotations
 
@@ -20,6 +20,9 @@ from cnaps_rag.server.wire import ClientGone
 
 _GUARDED: Final = "/v1/"
 """What is under this path needs a key and counts against its rate; the page and the probes do not."""
+
+_OWN_SITE: Final = ("same-origin", "none")
+"""Values of ``Sec-Fetch-Site`` of the server's own page, and of what a user typed."""
 
 _BODY_LIMIT_S: Final = 60.0
 """Most seconds for the whole body: 4 MB over 1 Mbit/s take 32, and a client that drips bytes must not stay."""
@@ -47,6 +50,7 @@ class Gate:
             return
         try:
             self._check_host(scope)
+            self._check_site(scope)
             await self._check_key(scope)
             body = await _read_body(receive, Headers(scope=scope), self._server.limit_body_bytes)
         except (Failed, TooBusy) as error:
@@ -75,6 +79,23 @@ class Gate:
                 "This server does not answer under the name in the Host header. Its owner can add the name to "
                 "CNAPS_RAG_SERVER_ALLOWED_HOSTS.",
                 code="host_not_allowed",
+            )
+
+    def _check_site(self, scope: Scope) -> None:
+        """Keeps out what a browser sends for pages of other sites: without keys, nothing else shows whose wish it is.
+
+        They could not read the answer, but have it made, and use up the rate. Others than browsers send no such header.
+        """
+        headers = Headers(scope=scope)
+        origins = self._server.cors_origins
+        if self._keys.needs_key or not scope["path"].startswith(_GUARDED) or "*" in origins:
+            return
+        if headers.get("sec-fetch-site", "none") not in _OWN_SITE and headers.get("origin") not in origins:
+            raise Failed(
+                403,
+                "This server does not answer to pages of other sites. Its owner can add their origin to "
+                "CNAPS_RAG_SERVER_CORS_ORIGINS.",
+                code="site_not_allowed",
             )
 
     async def _check_key(self, scope: Scope) -> None:

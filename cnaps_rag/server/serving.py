@@ -58,6 +58,9 @@ def serve(settings: Settings, server: ServerSettings) -> None:
         factory=True,
         workers=server.workers,
         log_config=logging_config,
+        # What is tested is what runs, whatever else is installed: h11 bounds the headers, and no socket is upgraded.
+        http="h11",
+        ws="none",
         access_log=False,
         server_header=False,
         backlog=_BACKLOG,

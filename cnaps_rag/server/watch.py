@@ -39,9 +39,9 @@ class Watch:
         self._stage: tuple[str, float] | None = None
         self._outcomes: Counter[str] = Counter()
 
-    def began(self, drafter: Drafter | None, *, proof: bool, stream: bool, cached: bool) -> None:
+    def began(self, drafter: Drafter, *, proof: bool, stream: bool, cached: bool) -> None:
         """An answer is wanted; `cached`: it was made before."""
-        self._tell(drafter=drafter or "default", proof=proof, stream=stream, cached=cached)
+        self._tell(drafter=drafter, proof=proof, stream=stream, cached=cached)
         self._span.told(cached=cached, proof=proof)
 
     def placed(self) -> None:
