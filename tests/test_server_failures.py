@@ -5,12 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
-import re
-import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -23,6 +18,7 @@ from typing import Any
 import httpx
 import pytest
 from scripted_llm import ScriptedLLM, Step, Stream
+from server_processes import serving as process
 from servers import running
 from starlette.types import ASGIApp, Receive, Scope, Send
 from test_pipeline import TRUE, featsharp_request, reply, settings_of
@@ -147,10 +143,10 @@ def ask_by_hand(
 def test_slow_readers_hold_nobody_up() -> None:
     with serving(Stream(DRAFT)) as served, ThreadPoolExecutor(1) as pool, ExitStack() as connections:
         stream(served.base_url)
-        slow = [ask_by_hand(connections, served.port, STREAMED, receive_bytes=1) for _ in range(20)]
+        slow = [ask_by_hand(connections, served.port, STREAMED, receive_bytes=1) for _ in range(8)]
         received = [connection.recv(1) for connection in slow]
         # Nobody reads, and yet all answers are made: neither the LLM nor a place is held.
-        assert comes_true(lambda: served.gauges() == [0, 0] and len(served.llm.requests) == 21, 20)
+        assert comes_true(lambda: served.gauges() == [0, 0] and len(served.llm.requests) == 9, 20)
         assert served.llm.n_running == 0
         began = time.monotonic()
         whole = pool.submit(stream, served.base_url)
@@ -301,10 +297,10 @@ def test_nothing_is_left_after_failures_of_every_kind() -> None:
             list(pool.map(stream, [served.base_url] * 8))  # models loaded, pools of threads filled
         assert comes_true(lambda: served.llm.n_running == 0)
         before = Held.by(served)
-        for _ in range(20):
+        for _ in range(10):
             ask_by_hand(connections, served.port, STREAMED)
         with ThreadPoolExecutor(8) as pool:
-            staying = list(pool.map(stream, [served.base_url] * 20))
+            staying = list(pool.map(stream, [served.base_url] * 10))
         connections.close()
         for events in staying:
             check_whole(events)
@@ -321,48 +317,27 @@ def is_within(now: Held, before: Held) -> bool:
 
 @pytest.mark.parametrize("n_workers", [1, 2])
 def test_sigterm_under_load_lets_every_stream_end(n_workers: int) -> None:
-    with ScriptedLLM(Stream(DRAFT, pause_s=0.02)) as llm, process_of(llm, n_workers) as (process, base_url):
-        port = int(base_url.rpartition(":")[2])
-        with ThreadPoolExecutor(8) as pool:
-            streams = [pool.submit(stream, base_url) for _ in range(8)]
-            assert comes_true(lambda: llm.n_running == 8, 60)
-            process.send_signal(signal.SIGTERM)
-            assert comes_true(lambda: is_refused(port), 2)
-            assert not any(answered.done() for answered in streams)
-            answers = [check_whole(answered.result()) for answered in streams]
-        assert process.wait(20) == 0
+    with (
+        ScriptedLLM(Stream(DRAFT, pause_s=0.02)) as llm,
+        process(
+            CNAPS_RAG_LLM="scripted",
+            CNAPS_RAG_SERVER_WORKERS=str(n_workers),
+            CNAPS_RAG_SERVER_CACHE_ANSWERS="0",
+            OPENAI_BASE_URL=llm.base_url,
+            OPENAI_API_KEY="key",
+        ) as server,
+        ThreadPoolExecutor(8) as pool,
+    ):
+        port = int(server.base_url.rpartition(":")[2])
+        streams = [pool.submit(stream, server.base_url) for _ in range(8)]
+        assert comes_true(lambda: llm.n_running == 8, 60)
+        server.terminate()
+        assert comes_true(lambda: is_refused(port), 2)
+        assert not any(answered.done() for answered in streams)
+        answers = [check_whole(answered.result()) for answered in streams]
+        assert server.wait() == 0
+        assert llm.n_gone == 0
     assert all(CLAIMS[-1] in answer["markdown"] for answer in answers)
-    assert llm.n_gone == 0
-
-
-@contextmanager
-def process_of(llm: ScriptedLLM, n_workers: int) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """`cnaps-rag serve` on a free port, once it answers, and its address."""
-    command = [str(Path(sys.executable).with_name("cnaps-rag")), "serve", "--port", "0", "--workers", str(n_workers)]
-    environment = {
-        **{name: text for name, text in os.environ.items() if not name.startswith(("CNAPS_RAG_", "OPENAI_"))},
-        "CNAPS_RAG_LLM": "scripted",
-        "CNAPS_RAG_SERVER_CACHE_ANSWERS": "0",
-        "OPENAI_BASE_URL": llm.base_url,
-        "OPENAI_API_KEY": "key",
-    }
-    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stderr is not None
-        address = re.search(r"http://\S+", process.stderr.readline())
-        assert address is not None
-        threading.Thread(target=process.stderr.read, daemon=True).start()
-        try:
-            assert comes_true(lambda: answers_at(address[0]), 60)
-            yield process, address[0]
-        finally:
-            process.kill()
-
-
-def answers_at(base_url: str) -> bool:
-    try:
-        return httpx.get(f"{base_url}/healthz", timeout=5).status_code == 200
-    except httpx.TransportError:
-        return False
 
 
 def is_refused(port: int) -> bool:
