@@ -27,8 +27,8 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from urllib.parse import urlsplit
 
+from measured_processes import RunningEndpoint, RunningServer, running_endpoint, running_process, running_server
 from overhead import new_word
-from processes import RunningEndpoint, RunningServer, running_endpoint, running_process, running_server
 from scripted_endpoint import TOKENS_PER_S, Written
 from streaming import WORD_PLACE, percentile, request_texts, seen_text
 

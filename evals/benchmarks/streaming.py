@@ -26,8 +26,8 @@ from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
 
+from measured_processes import RunningEndpoint, running_endpoint, running_server
 from overhead import new_word, with_new_question, with_new_texts
-from processes import RunningEndpoint, running_endpoint, running_server
 from scripted_endpoint import TOKEN_CHARS, TOKENS_PER_S, Written
 
 ROOT = Path(__file__).parents[2]
