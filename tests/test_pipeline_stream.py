@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -14,10 +15,11 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from scripted_llm import Body, Say, ScriptedLLM, Status, Stream
+from scripted_llm import Body, Drop, Say, ScriptedLLM, Status, Stream
 
 import cnaps_rag as cr
 from cnaps_rag.draft import Draft, DraftReader, SlotForm, parse_draft
@@ -268,6 +270,52 @@ def test_cancelling_a_reader_ends_the_call() -> None:
         assert llm.gone.wait(2.0)
 
 
+@pytest.mark.parametrize("kind", ["a scope of anyio's", "cancelled twice"])
+@pytest.mark.parametrize("after_s", [0.0, 0.02, 0.1])
+def test_a_reader_that_is_cancelled_again_and_again_ends_the_call(kind: str, after_s: float) -> None:
+    draft, _ = paced()
+
+    async def read(llm: ScriptedLLM) -> None:
+        async with aclosing(cr.Answerer(settings_of(llm)).astream(seed("003.txt"))) as events:
+            async for _ in events:
+                pass
+
+    async def cancel(llm: ScriptedLLM) -> None:
+        with anyio.move_on_after(after_s) as scope:
+            if kind == "a scope of anyio's":
+                await read(llm)
+        if scope.cancelled_caught:
+            return
+        reading = asyncio.create_task(read(llm))
+        for _ in range(3):
+            await asyncio.sleep(after_s)
+            reading.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await reading
+
+    with ScriptedLLM(Stream(draft, pause_s=0.01)) as llm:
+        asyncio.run(cancel(llm))
+        deadline = time.monotonic() + 2.0
+        while llm.n_running and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert llm.n_running == 0
+
+
+def test_a_reader_that_is_interrupted_while_it_waits_sees_that_and_ends_the_call() -> None:
+    draft, _ = paced()
+    main = threading.main_thread().ident
+    assert main is not None
+    with ScriptedLLM(Stream(draft, hang_after=pieces_until(draft, 1))) as llm:
+        events = cr.Answerer(settings_of(llm)).stream(seed("003.txt"))
+        assert any(isinstance(event, ClaimAccepted) for event in events)
+        interrupt = threading.Timer(0.2, signal.pthread_kill, (main, signal.SIGINT))
+        interrupt.start()
+        with pytest.raises(KeyboardInterrupt):
+            list(events)
+        interrupt.join()
+        assert llm.gone.wait(2.0)
+
+
 def test_streams_leave_no_thread_behind() -> None:
     answerer = cr.Answerer(cr.Settings())
     list(answerer.stream(seed("003.txt")))
@@ -397,6 +445,55 @@ def test_a_failing_llm_raises_ours_or_is_replaced(failure: Any) -> None:
     answer = check_invariants(events, seed("003.txt"))
     assert answer.drafter == "extractive"
     assert answer.notes
+
+
+def chunk(content: str | None, finish_reason: str | None = None, **more: Any) -> bytes:
+    choice = {"index": 0, "delta": {"content": content}, "finish_reason": finish_reason}
+    return b"data: %b\n\n" % json.dumps({"choices": [choice], **more}).encode()
+
+
+def sent(*chunks: bytes, **more: Any) -> Body:
+    return Body(b"".join(chunks), content_type="text/event-stream", **more)
+
+
+FAULTY = {
+    "no UTF-8": b"data: \xff\n\n",
+    "no JSON": b"data: {\n\n",
+    "nested": b"data: %b\n\n" % (b"[" * 200_000),
+    "no text": chunk(7),  # type: ignore[arg-type]
+    "no count": chunk(" ", usage={"prompt_tokens": "many"}),
+}
+
+
+@pytest.mark.parametrize("faulty", FAULTY.values(), ids=FAULTY)
+def test_a_chunk_that_cannot_be_read_ends_the_reply_and_loses_nothing_before(faulty: bytes) -> None:
+    draft, _ = paced()
+    first = draft.index("}") + 1
+    with ScriptedLLM(sent(chunk(draft[:first]), faulty, chunk(draft[first:], "stop"))) as llm:
+        events = list(cr.Answerer(settings_of(llm)).stream(seed("003.txt")))
+    answer = check_invariants(events, seed("003.txt"))
+    assert len([event for event in events if isinstance(event, ClaimAccepted)]) == 1
+    assert "The reply of the LLM broke off" in answer.markdown
+    with ScriptedLLM(sent(faulty)) as llm, pytest.raises(cr.ServiceError, match="cannot be read") as raised:
+        list(cr.Answerer(settings_of(llm, llm_max_retries=0)).stream(seed("003.txt")))
+    assert raised.value.__context__ is None
+
+
+@pytest.mark.parametrize("step", [Body(b"no gzip", headers={"content-encoding": "gzip"}), Drop(in_body=True)])
+def test_a_body_that_breaks_off_where_the_endpoint_does_not_stream_is_our_error(step: Any) -> None:
+    with ScriptedLLM(step) as llm, pytest.raises(cr.ServiceError, match="dropped the connection") as raised:
+        list(cr.Answerer(settings_of(llm, llm_max_retries=0)).stream(seed("003.txt")))
+    assert raised.value.__context__ is None
+
+
+def test_notes_of_proxies_and_halves_of_characters_between_chunks_change_nothing() -> None:
+    draft = reply_of({**true_claims("003.txt"), "task": [("The user smiles \U0001f600.", ["Q.1"])]})
+    before, after = json.dumps(json.loads(draft), ensure_ascii=False).split("\U0001f600")
+    chunks = [chunk(f"{before}\ud83d"), b": ping\n\n", b'data: {"type": "ping"}\n\n', b"data: [1]\n\n"]
+    with ScriptedLLM(sent(*chunks, chunk(f"\ude00{after}\ud83d", "stop"))) as llm:
+        answer = answer_of(list(cr.Answerer(settings_of(llm, repair_limit_calls=0)).stream(seed("003.txt"))))
+    assert "The user smiles \U0001f600." in [entry.before for entry in answer.ledger]
+    assert answer.drafter == "scripted"
 
 
 def test_an_endpoint_that_does_not_stream_is_read_all_the_same() -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+import sys
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
 from cnaps_rag.errors import ServiceError, ServiceUnavailableError
@@ -53,6 +54,13 @@ def failure_of(error: OpenAIError, settings: Settings, address: str) -> ServiceE
     if isinstance(error, APIStatusError):
         return _status_failure(error, settings, address)
     return ServiceError(f"The client of {address} failed: {quoted(str(error), settings)}")
+
+
+def transport_error_of(response: object) -> type[Exception]:
+    """What reading `response` past the client raises: the error of the HTTP library that the client happens to use."""
+    library: Any = sys.modules[type(response).__module__.partition(".")[0]]
+    raised: type[Exception] = library.RequestError
+    return raised
 
 
 def _status_failure(error: APIStatusError, settings: Settings, address: str) -> ServiceError:

@@ -9,18 +9,17 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Awaitable
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from dataclasses import dataclass
-from json import JSONDecodeError
 from typing import TYPE_CHECKING, TypeVar
 
-from pydantic import ValidationError
+from pydantic import InstanceOf
 
 from cnaps_rag.errors import BadDraftError, ServiceError, ServiceUnavailableError
 from cnaps_rag.llm.asking import AskingParts
 from cnaps_rag.llm.completion import ChatCompletion, ChatMessage, Choice, Completion, Lenient, Reply, TokenCounts
 from cnaps_rag.llm.dialect import Dialect
-from cnaps_rag.llm.failures import failure_of
+from cnaps_rag.llm.failures import failure_of, transport_error_of
 from cnaps_rag.settings import Settings
 
 if TYPE_CHECKING:
@@ -38,8 +37,8 @@ class ReplyPart:
 
 
 class _Delta(Lenient):
-    content: str | None = None
-    refusal: str | None = None
+    content: InstanceOf[str] | None = None  # `str` itself would refuse half a character
+    refusal: InstanceOf[str] | None = None
 
 
 class _ChunkChoice(Lenient):
@@ -57,7 +56,7 @@ class _Received:
     """What has come of one reply."""
 
     def __init__(self) -> None:
-        self.text = self.refusal = ""
+        self.text = self.refusal = self._half = ""
         self.finish_reason: str | None = None
         self.model: str | None = None
         self.usage: TokenCounts | None = None
@@ -71,8 +70,16 @@ class _Received:
             self.finish_reason = choice.finish_reason or self.finish_reason
             brought = (choice.delta.content or "") if choice.delta is not None else ""
             self.refusal += (choice.delta.refusal or "") if choice.delta is not None else ""
+        brought = self._whole_characters(brought)
         self.text += brought
         return brought
+
+    def _whole_characters(self, brought: str) -> str:
+        """`brought` with the half character before it, and without one at its end: some servers cut surrogate pairs."""
+        brought = self._half + brought
+        self._half = brought[-1:] if "\ud800" <= brought[-1:] <= "\udbff" else ""
+        whole = brought[: len(brought) - len(self._half)]
+        return whole.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
     def take_whole(self, completion: ChatCompletion) -> None:
         """Takes a completion that came in one piece."""
@@ -128,8 +135,7 @@ class StreamedCompletion:
         while True:
             opened = await self._in_time(self._completion.retried(client, self._open))
             received = opened.received
-            if received.text:
-                yield ReplyPart(text=received.text, starts=True)
+            yield ReplyPart(text=received.text, starts=True)
             if opened.chunks is not None:
                 async with aclosing(self._texts(opened.chunks, received)) as texts:
                     async for text in texts:
@@ -153,7 +159,7 @@ class StreamedCompletion:
 
     async def _open(self, client: AsyncOpenAI, dialect: Dialect) -> _Opened:
         """A reply up to its first text; one that is sent whole, because the endpoint does not stream, whole."""
-        from openai import AsyncStream
+        from openai import APIConnectionError, AsyncStream
 
         arguments = dialect.arguments(self._prompt, self._completion.settings, streams=True)
         # `object`, because the client's own chunk type costs more than all else that is done with a chunk.
@@ -162,7 +168,11 @@ class StreamedCompletion:
         )
         received = _Received()
         if not stream.response.headers.get("content-type", "").startswith("text/event-stream"):
-            received.take_whole(self._completion.read(await stream.response.aread()))
+            try:
+                body = await stream.response.aread()
+            except transport_error_of(stream.response) as error:
+                raise APIConnectionError(request=stream.response.request) from error
+            received.take_whole(self._completion.read(body))
             return _Opened(received, None)
         chunks = self._chunks(stream)
         try:
@@ -178,7 +188,8 @@ class StreamedCompletion:
         """Chunks of a stream, read leniently; ends the call when it is closed.
 
         Raises:
-            ServiceError: the stream breaks, holds an error, or something that is no JSON.
+            ServiceError: the stream breaks, holds an error, or a chunk that cannot be read and may be a part of the
+                reply.
         """
         from openai import OpenAIError
 
@@ -187,12 +198,13 @@ class StreamedCompletion:
         try:
             async with stream:
                 async for chunk in stream:
-                    with suppress(ValidationError):  # some proxies send notes of their own between the chunks
+                    # Some proxies send notes of their own between the chunks.
+                    if isinstance(chunk, dict) and ("choices" in chunk or "usage" in chunk):
                         yield _Chunk.model_validate(chunk)
         except OpenAIError as error:
             failure = failure_of(error, self._completion.settings, address)
-        except JSONDecodeError:
-            failure = ServiceUnavailableError(f"{address} sent a chunk that is no JSON.")
+        except (ValueError, RecursionError):  # no UTF-8, no JSON, nested too deep, or no chunk
+            failure = ServiceUnavailableError(f"{address} sent a chunk that cannot be read.")
         if failure is not None:
             raise failure
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Generator
+from concurrent.futures import Future
 from contextlib import aclosing
 from functools import partial
 from typing import TypeVar
 
+from anyio import CancelScope
 from anyio.from_thread import start_blocking_portal
 
 from cnaps_rag.answer import Answer
@@ -95,25 +97,45 @@ async def _read_parts(call: LLMCall, steps: Steps, llm: Streams) -> AsyncGenerat
 async def _in_thread(work: Callable[[], _T]) -> _T:
     """What `work` returns; a caller that is cancelled waits for its end: steps cannot be closed while they run."""
     working = asyncio.get_running_loop().run_in_executor(None, work)
-    try:
-        return await asyncio.shield(working)
-    except asyncio.CancelledError:
-        await asyncio.wait([working])
-        raise
+    cancelled: asyncio.CancelledError | None = None
+    with CancelScope(shield=True):  # a scope of anyio's that is cancelled cancels whatever it holds, again and again
+        while not working.done():
+            try:
+                await asyncio.wait([working])
+            except asyncio.CancelledError as error:
+                cancelled = error
+    if cancelled is not None:
+        working.exception()  # retrieved, or the loop would log it
+        raise cancelled
+    return working.result()
 
 
 def stream_in_thread(events: AsyncGenerator[_T, None]) -> Generator[_T, None, None]:
     """`events` for a caller without an event loop, or within one that must not wait; closing it closes `events`."""
+    turn = asyncio.Lock()
+
+    async def take() -> _T:
+        async with turn:
+            return await anext(events)
+
+    async def close() -> None:
+        async with turn:
+            await events.aclose()
+
     with start_blocking_portal() as portal:
+        taking: Future[_T] | None = None
         try:
             while True:
+                taking = portal.start_task_soon(take)
                 try:
-                    event = portal.call(events.__anext__)
+                    event = taking.result()
                 except StopAsyncIteration:
                     return
                 yield event
         finally:
-            portal.call(events.aclose)
+            if taking is not None:
+                taking.cancel()  # still going on where the caller was interrupted while it waited
+            portal.call(close)
 
 
 def _next_call(resume: Resume) -> LLMCall | Answer:
