@@ -295,6 +295,10 @@ def test_request_beyond_the_settings_limits_is_refused() -> None:
             assert "the limit is 3" in told(client.post("/v1/answers", json=body), 400, code="invalid_request")
         body = {"text": "x", "request": cr.AnswerRequest.from_prompt(TEXT).model_dump(mode="json")}
         assert "the limit is 3" in told(client.post("/v1/validate", json=body), 400, code="invalid_request")
+    with serving(cr.Settings(llm=None, request_limit_chars=5_000)) as client:
+        body = {"text": "x" * 5_001, "request": EXAMPLE.model_dump(mode="json")}
+        refused = told(client.post("/v1/validate", json=body), 400, code="invalid_request", param="text")
+        assert "5,001 characters; the limit is 5,000" in refused
 
 
 def test_each_response_carries_a_request_id(client: httpx.Client) -> None:

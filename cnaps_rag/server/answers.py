@@ -55,9 +55,20 @@ def answers_routes(answering: Answering) -> APIRouter:
         if isinstance(request, str):
             request = AnswerRequest.from_text(request, settings=answering.settings)
         request.check_limits(answering.settings)
+        _check_length(body.text, answering.settings.request_limit_chars)
         return json_response(dump_json(await unless_gone(http, answering.report(body.text, request))))
 
     return router
+
+
+def _check_length(text: str, limit_chars: int) -> None:
+    """Holds a text to the limit of a request: both cost the server time by the character."""
+    if len(text) > limit_chars:
+        raise RequestError(
+            f"It has {len(text):,} characters; the limit is {limit_chars:,}.",
+            remedy="Shorten it; the server's owner can raise CNAPS_RAG_REQUEST_LIMIT_CHARS.",
+            field="text",
+        )
 
 
 def _read_request(body: AnswersBody, settings: Settings) -> AnswerRequest:
