@@ -82,7 +82,7 @@ def _is_name(token: str, capital_is_due: bool) -> bool:
     return is_capitalised and not capital_is_due
 
 
-@lru_cache(maxsize=8_192)
+@lru_cache(maxsize=128)  # of all sources' text, some 300 kB each; a request asks for about five of them
 def spelling_keys(text: str) -> frozenset[str]:
     """Keys of every run of one to five words of `text`: what a name can be found among."""
     parts = _PART.findall(text.casefold())
