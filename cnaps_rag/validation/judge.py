@@ -47,6 +47,7 @@ class ClaimJudge:
         self._request = index.passages.request
         self._reader = Reader(index, verifier)
         self._absences = AbsenceJudge(index)
+        self._known: dict[ClaimQuery, Judgement] = {}  # a claim that is drafted, streamed and shown is judged once
 
     def judge(
         self, text: str, *, subject: SourceId | None = None, cited: Sequence[PassageId] | None = None
@@ -65,10 +66,13 @@ class ClaimJudge:
         Raises:
             ServiceError: the encoder or the verifier failed.
         """
-        plans = [self._plan(query) for query in claims]
+        new = [query for query in dict.fromkeys(claims) if query not in self._known]
+        plans = [self._plan(query) for query in new]
         readings = [part for plan in plans for part in plan if isinstance(part, Reading)]
         read = iter(self._reader.read(readings))
-        return tuple(joined([next(read) if isinstance(part, Reading) else part for part in plan]) for plan in plans)
+        for query, plan in zip(new, plans, strict=True):
+            self._known[query] = joined([next(read) if isinstance(part, Reading) else part for part in plan])
+        return tuple(self._known[query] for query in claims)
 
     # From claim to what has to be read
 
