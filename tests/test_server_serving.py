@@ -53,6 +53,7 @@ def test_unusable_settings_are_told_by_name(tmp_path: Path) -> None:
     assert "cannot be read" in refused("--keys", str(tmp_path / "absent"))
     assert "CNAPS_RAG_SERVER_WORKERS" in refused("--workers", "0")
     assert "CNAPS_RAG_SERVER_LIMIT_RUNNING" in refused(CNAPS_RAG_SERVER_LIMIT_RUNNING="many")
+    assert "CNAPS_RAG_SERVER_SHUTDOWN_S" in refused(CNAPS_RAG_SERVER_SHUTDOWN_S="inf")
     assert "CNAPS_RAG_SERVER_ALLOWED_HOSTS" in refused(CNAPS_RAG_SERVER_ALLOWED_HOSTS="a,b")
     assert "OTEL_TRACES_EXPORTER" in refused(OTEL_TRACES_EXPORTER="zipkin")
     told = refused(CNAPS_RAG_SERVER_REDIS_URL="http://:secret@127.0.0.1/0")

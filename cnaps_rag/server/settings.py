@@ -14,7 +14,7 @@ class ServerSettings(BaseSettings):
     Limits that are told "per worker" hold for each process by itself.
     """
 
-    model_config = SettingsConfigDict(env_prefix="CNAPS_RAG_SERVER_", frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(env_prefix="CNAPS_RAG_SERVER_", frozen=True, extra="forbid", allow_inf_nan=False)
 
     # Where
     host: str = Field(default="127.0.0.1", description="Address to listen on; another than loopback needs a key file.")
