@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 
 from cnaps_rag.links import FoundLink, find_links
 
@@ -15,6 +16,7 @@ _BLOCK_START = re.compile(r"(?P<number>\d{1,9})[.)](?=\s|$)|(?:[-+*]|#{1,6})(?=\
 _ASCII_PUNCTUATION = frozenset("!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~")
 
 
+@lru_cache(maxsize=4_096)  # an answer in the making is rendered again with each claim
 def escape_markdown(text: str, *, before: str, after: str) -> str:
     r"""`text`, a part of one line, such that a CommonMark or GFM reader sees it literally: ``a*b*`` → ``a\*b\*``.
 
