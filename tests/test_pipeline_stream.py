@@ -402,6 +402,18 @@ def test_without_a_budget_for_repair_nothing_waits() -> None:
     assert any(isinstance(event, ClaimAccepted) and event.slot == "task" for event in told)
 
 
+def test_a_claim_without_a_full_stop_stands_whatever_comes_after_it() -> None:
+    paper = cr.RelatedPaper(title="Edges", summary="We sharpen images with a network. It was trained on photos.")
+    request = cr.AnswerRequest(question="Sharpen images", papers=[paper])
+    draft = reply_of({"task": [("Sharpen images", ["Q.1"]), ('The paper says: "Sharpen images"', ["Q.1"])]})
+    with ScriptedLLM(Stream(draft)) as llm:
+        answerer = cr.Answerer(settings_of(llm, repair_limit_calls=0))
+        streamed = check_invariants(list(answerer.stream(request)), request)
+        whole = answerer.answer(request)
+    assert "Sharpen images[^1]\n" in streamed.markdown
+    assert (streamed.markdown, streamed.ledger) == (whole.markdown, whole.ledger)
+
+
 def test_marked_claims_are_told_as_such() -> None:
     true = true_claims("003.txt")
     key = next(key for key in true if key.endswith("_says"))

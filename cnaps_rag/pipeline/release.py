@@ -8,6 +8,7 @@ from cnaps_rag.errors import UntraceableError
 from cnaps_rag.render.layout import AnswerBody
 from cnaps_rag.render.markdown import RenderedClaim, RenderedMarkdown, render_markdown
 from cnaps_rag.report import AnswerSlot, LedgerEntry
+from cnaps_rag.sources import SourceId
 from cnaps_rag.validation import ClaimJudge, settle
 
 
@@ -61,8 +62,11 @@ class ReleasedBody:
         *before, last = body.sections
         subject = last.slots[-1].subject if last.slots else None
         others = tuple(slot for slot in last.slots if slot.subject != subject)
-        told = replace(last, slots=last.slots[len(others) :])
-        settled = settle(replace(body, sections=(told,), fit=replace(body.fit, models=())), self._judge)
+        stands = ""
+        if len(self.body.sections) == len(body.sections):
+            rendered = render_markdown(_part_about(subject, self.body))
+            stands = rendered.text[: rendered.footnotes_start]
+        settled = settle(_part_about(subject, body), self._judge, stands)
         if only_whole and settled.dropped:
             self.dropped += settled.dropped
             return Part(markdown=self.markdown, start=len(self.markdown), claims=(), dropped=settled.dropped)
@@ -84,3 +88,10 @@ class ReleasedBody:
         self.dropped += dropped
         claims = tuple(claim for claim in rendered.claims if claim.start >= start)
         return Part(markdown=markdown, start=start, claims=claims, dropped=dropped)
+
+
+def _part_about(subject: SourceId | None, body: AnswerBody) -> AnswerBody:
+    """The last section of `body` alone, with the slots of `subject` alone."""
+    last = body.sections[-1]
+    slots = tuple(slot for slot in last.slots if slot.subject == subject)
+    return replace(body, sections=(replace(last, slots=slots),), fit=replace(body.fit, models=()))

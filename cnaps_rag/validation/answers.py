@@ -65,25 +65,30 @@ def settle(body: AnswerBody, judge: ClaimJudge, released: str = "") -> Settled:
         rendered = render_markdown(body)
         report = judge_text(rendered.text, judge)
         faults = _faults(report)
-        failed = [
-            (place, claim, found)
-            for place, claim in enumerate(rendered.claims)
-            if claim.accepted and (found := _first_in(claim, faults)) is not None
-        ]
+        failed: dict[int, tuple[int, RenderedClaim, Finding]] = {}
+        for place, claim in enumerate(rendered.claims):
+            if claim.accepted and (found := _first_in(claim, faults)) is not None:
+                # Claims without a full stop are read as one sentence: of those that fail together only the last goes.
+                failed[found.start] = (place, claim, found)
         is_marked = any(not claim.accepted for claim in rendered.claims)
         if not failed and (not faults or is_marked) and rendered.text.startswith(released):
-            return Settled(body=body, rendered=rendered, report=report, dropped=dropped)
+            return Settled(body=body, rendered=rendered, report=report, dropped=_in_order(dropped, body))
         changed = body
-        for place, claim, found in reversed(failed):
+        for place, claim, found in reversed(failed.values()):
             if claim.start >= len(released):
                 changed, entries = _without(changed, rendered.claims, place, claim, found)
-                dropped += entries
+                dropped = entries + dropped
         if changed == body:
             question = body.passages.request.question
             found = faults[0] if faults else None
             told = f"{found.text!r}: {found.reason}" if found is not None else "what was shown of it has changed"
             raise UntraceableError(f"The answer to {question!r} did not pass: {told}", findings=faults)
         body = changed
+
+
+def _in_order(dropped: tuple[LedgerEntry, ...], body: AnswerBody) -> tuple[LedgerEntry, ...]:
+    slots = [(slot.name, slot.subject) for section in body.sections for slot in section.slots]
+    return tuple(sorted(dropped, key=lambda entry: slots.index((entry.slot, entry.subject))))
 
 
 def _faults(report: Report) -> tuple[Finding, ...]:
