@@ -23,6 +23,7 @@ from scripted_llm import Body, Drop, Say, ScriptedLLM, Status, Stream
 
 import cnaps_rag as cr
 from cnaps_rag.draft import Draft, DraftReader, SlotForm, parse_draft
+from cnaps_rag.errors import BadDraftError
 from cnaps_rag.extractive import ExtractiveDrafter
 from cnaps_rag.llm import LLM, Exchange, RecordedLLM, RecordingLLM
 from cnaps_rag.pipeline.events import (
@@ -42,6 +43,7 @@ from cnaps_rag.pipeline.events import (
 from cnaps_rag.pipeline.events_json import EventsJson
 from cnaps_rag.render.markdown import RenderedClaim
 from cnaps_rag.validation import load_index
+from cnaps_rag.verifier import Pair
 
 ROOT = Path(__file__).parents[1]
 SEEDS = sorted((ROOT / "data/requests").glob("*.txt"))
@@ -440,6 +442,39 @@ def test_untraceable_raises_after_what_passed_was_told() -> None:
         with pytest.raises(cr.UntraceableError, match="removes all noise"):
             told.extend(events)
     assert "removes all noise" not in markdown_of(told)
+
+
+class BrokenVerifier(cr.ClaimVerifier):
+    """A verifier that fails as soon as it has to read something."""
+
+    def __init__(self, error: cr.ServiceError) -> None:
+        super().__init__()
+        self._error = error
+
+    def score(self, pairs: Sequence[Pair]) -> Any:
+        raise self._error if pairs else AssertionError("nothing to read")
+
+
+@pytest.mark.parametrize("on_llm_failure", ["raise", "extractive"])
+@pytest.mark.parametrize("error", [cr.ServiceError("It is down."), BadDraftError("No judgement.", partial_text="{}")])
+def test_a_judge_that_fails_while_the_reply_arrives_is_no_failure_of_the_drafter(
+    error: cr.ServiceError, on_llm_failure: Any
+) -> None:
+    true = true_claims("003.txt")
+    own_words = (
+        "The paper upsamples the feature maps of vision encoders coherently and cheaply.",
+        true["P1_says"][0][1],
+    )
+    draft = reply_of({"task": true["task"], "P1_says": [own_words], "P2_says": true["P2_says"]})
+    with ScriptedLLM(Stream(draft, piece_chars=20)) as llm:
+        chosen = settings_of(llm, on_llm_failure=on_llm_failure)
+        answerer = cr.Answerer(chosen, verifier=BrokenVerifier(error))
+        with pytest.raises(cr.ServiceError) as raised:
+            list(answerer.stream(seed("003.txt")))
+        assert raised.value is error
+        with pytest.raises(cr.ServiceError) as raised:
+            answerer.answer(seed("003.txt"))
+        assert raised.value is error
 
 
 @pytest.mark.parametrize(

@@ -76,6 +76,31 @@ class _OwnWords:
         return self._judge.judge(phrase, subject=key[1], cited=None).verdict == "supported"
 
 
+class _EarlyJudging:
+    """Judges a draft while it arrives; a judge that fails there is held back, or it would pass for the LLM's failure."""
+
+    def __init__(self, take: Callable[[Draft], None]) -> None:
+        self._take = take
+        self._failure: ServiceError | None = None
+
+    def on_part(self, draft: Draft) -> None:
+        """Takes what is whole of the draft, until the judge fails."""
+        try:
+            if self._failure is None:
+                self._take(draft)
+        except ServiceError as error:
+            self._failure = error
+
+    def raise_failure(self) -> None:
+        """To be called when drafting is over.
+
+        Raises:
+            ServiceError: the judge failed.
+        """
+        if self._failure is not None:
+            raise self._failure
+
+
 class Answerer:
     """Answers requests by one group of settings. Thread-safe; the models it needs are loaded once per process.
 
@@ -160,14 +185,14 @@ class Answerer:
             if emit is not None:
                 writer.advance(slots, is_drafted=is_drafted, may_repair=self.settings.repair_limit_calls > 0)
 
-        def on_part(draft: Draft) -> None:
-            write_on(judge_slots(draft, brief, judge_all), is_drafted=False)
+        early = _EarlyJudging(lambda draft: write_on(judge_slots(draft, brief, judge_all), is_drafted=False))
 
         def on_round(slots: tuple[JudgedSlot, ...], changes: Sequence[LedgerEntry]) -> None:
             writer.note_repairs(changes)
             write_on(slots, is_drafted=True)
 
-        drafted = yield from self._draft(brief, tell_stage, None if emit is None else on_part)
+        drafted = yield from self._draft(brief, tell_stage, None if emit is None else early.on_part)
+        early.raise_failure()
         tell_stage("check", "checking the draft")
         slots = judge_slots(drafted.draft, brief, judge_all)
         if drafted.draft.drafter == ExtractiveDrafter.name:
