@@ -77,7 +77,7 @@ class _OwnWords:
 
 
 class _EarlyJudging:
-    """Judges a draft while it arrives; a judge that fails there is held back, or it would pass for the LLM's failure."""
+    """Judges a draft while it arrives; a failure of the judge is held back, or it would pass for one of the LLM."""
 
     def __init__(self, take: Callable[[Draft], None]) -> None:
         self._take = take
