@@ -481,6 +481,31 @@ def test_answer_that_takes_too_long_is_given_up() -> None:
         wait_until(lambda: llm.n_gone == 2)
 
 
+class _Slow:
+    """A verifier that takes its time, in a thread that nobody can stop."""
+
+    threshold = 0.5
+    is_asked = False
+
+    def score(self, pairs: Any) -> list[float]:
+        self.is_asked = True
+        time.sleep(9)
+        return [1.0 for _ in pairs]
+
+
+def test_time_limit_holds_where_a_step_goes_on() -> None:
+    needs_verifier = reply(P1_says=[("FeatSharp upsamples the maps of encoders.", ["P1.5"])])
+    verifier = _Slow()
+    with (
+        ScriptedLLM(needs_verifier) as llm,
+        serving(settings_of(llm), {"limit_request_s": 1}, verifier=verifier) as client,
+    ):
+        started = time.monotonic()
+        told(client.post("/v1/answers", json=FEATSHARP_BODY), 504, code="time_limit")
+        assert time.monotonic() - started < 7.5  # the limit, and the 5 s that it may take to let go
+        assert verifier.is_asked
+
+
 def test_silence_of_the_llm_is_filled_with_comments() -> None:
     with serving_llm(Stream(HONEST, piece_chars=200, pause_s=0.5), server={"ping_s": 0.1}) as (client, _):
         events = streamed(client, FEATSHARP_BODY)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
@@ -42,7 +42,7 @@ from cnaps_rag.verifier import Verifier
 _CLOSE_LIMIT_S = 5.0
 """Seconds that a cancelled answer has to let go of the LLM, which takes some ms, before it is left to itself."""
 
-_Emit = Callable[[ServedEvent], None]
+_Emit = Callable[[ServedEvent | TimeoutError], None]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -103,13 +103,16 @@ class Answering:
         Raises:
             Failed: it cannot be made, or breaks off; nothing that did not pass the checks has been given by then.
         """
-        waiting: asyncio.Queue[ServedEvent | None] = asyncio.Queue()
+        waiting: asyncio.Queue[ServedEvent | TimeoutError | None] = asyncio.Queue()
         making = asyncio.create_task(self._make(asked, waiting.put_nowait))
         making.add_done_callback(lambda _: waiting.put_nowait(None))
         try:
             while (event := await waiting.get()) is not None:
-                yield event
-            self._raise_failure(making, asked.scope)
+                if isinstance(event, TimeoutError):
+                    self._raise_failure(event, asked.scope)
+                else:
+                    yield event
+            self._raise_failure(making.exception(), asked.scope)
         finally:
             making.cancel()
             # Shielded: the client may be gone, and then every await here would be cancelled at once.
@@ -129,7 +132,7 @@ class Answering:
             await asyncio.wait([checking])
         finally:
             checking.cancel()
-        self._raise_failure(checking, None)
+        self._raise_failure(checking.exception(), None)
         return checking.result()
 
     async def _report(self, text: str, request: AnswerRequest) -> ReportJson:
@@ -151,11 +154,22 @@ class Answering:
                 for event in kept:
                     emit(event)
                 return
-            async with self._admission.place(), asyncio.timeout(self.server.limit_request_s):
+            async with self._admission.place(), self._in_time(emit):
                 watch.placed()
                 made = await self._make_anew(asked, answerer, watch, emit)
             if self._can_be_kept(made, answerer):
                 await self._store.put(key, dump_json(made).encode(), ttl_s=self.server.cache_ttl_s)
+
+    @asynccontextmanager
+    async def _in_time(self, emit: _Emit) -> AsyncGenerator[None]:
+        """The time limit. It is told to the client when it is reached: a step in a thread must run to its end first."""
+        limit_s = self.server.limit_request_s
+        telling = asyncio.get_running_loop().call_later(limit_s, emit, TimeoutError())
+        try:
+            async with asyncio.timeout(limit_s):
+                yield
+        finally:
+            telling.cancel()
 
     async def _make_anew(self, asked: Asked, answerer: Answerer, watch: Watch, emit: _Emit) -> list[ServedEvent]:
         """Emits the events as they come, and returns all but the proof, which comes last where one is wanted."""
@@ -236,8 +250,7 @@ class Answering:
         can_tell = not answerer.settings.llm_judge or answerer.settings.on_llm_judge_failure == "raise"
         return can_tell and not has_failed
 
-    def _raise_failure(self, making: asyncio.Task[Any], scope: Scope | None) -> None:
-        error = making.exception()
+    def _raise_failure(self, error: BaseException | None, scope: Scope | None) -> None:
         if error is None:
             return
         failure = failed(error)
