@@ -406,7 +406,7 @@ def test_without_a_budget_for_repair_nothing_waits() -> None:
 
 def test_a_claim_without_a_full_stop_stands_whatever_comes_after_it() -> None:
     paper = cr.RelatedPaper(title="Edges", summary="We sharpen images with a network. It was trained on photos.")
-    request = cr.AnswerRequest(question="Sharpen images", papers=[paper])
+    request = cr.AnswerRequest(question="Sharpen images", papers=(paper,))
     draft = reply_of({"task": [("Sharpen images", ["Q.1"]), ('The paper says: "Sharpen images"', ["Q.1"])]})
     with ScriptedLLM(Stream(draft)) as llm:
         answerer = cr.Answerer(settings_of(llm, repair_limit_calls=0))

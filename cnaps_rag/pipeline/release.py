@@ -42,7 +42,7 @@ class ReleasedBody:
         Raises:
             UntraceableError: something fails that cannot be left out.
         """
-        if (same := self._unchanged(body)) is not None:
+        if (same := self._unchanged(body, render_markdown(body))) is not None:
             return same
         settled = settle(body, self._judge, self.markdown)
         return self._take(settled.body, settled.rendered, settled.dropped)
@@ -57,26 +57,26 @@ class ReleasedBody:
         Raises:
             UntraceableError: as `grow`.
         """
-        if (same := self._unchanged(body)) is not None:
+        rendered = render_markdown(body)
+        if (same := self._unchanged(body, rendered)) is not None:
             return same
         *before, last = body.sections
         subject = last.slots[-1].subject if last.slots else None
         others = tuple(slot for slot in last.slots if slot.subject != subject)
         stands = ""
         if len(self.body.sections) == len(body.sections):
-            rendered = render_markdown(_part_about(subject, self.body))
-            stands = rendered.text[: rendered.footnotes_start]
+            stood = render_markdown(_part_about(subject, self.body))
+            stands = stood.text[: stood.footnotes_start]
         settled = settle(_part_about(subject, body), self._judge, stands)
         if only_whole and settled.dropped:
             self.dropped += settled.dropped
             return Part(markdown=self.markdown, start=len(self.markdown), claims=(), dropped=settled.dropped)
         kept: tuple[AnswerSlot, ...] = settled.body.sections[0].slots
         whole = replace(body, sections=(*before, replace(last, slots=(*others, *kept))))
-        return self._take(whole, render_markdown(whole), settled.dropped)
+        return self._take(whole, rendered if whole == body else render_markdown(whole), settled.dropped)
 
-    def _unchanged(self, body: AnswerBody) -> Part | None:
+    def _unchanged(self, body: AnswerBody, rendered: RenderedMarkdown) -> Part | None:
         """The empty part that `body` adds where it reads as what stands already."""
-        rendered = render_markdown(body)
         is_same = rendered.text[: rendered.footnotes_start] == self.markdown
         return self._take(body, rendered, ()) if is_same else None
 

@@ -272,6 +272,8 @@ class _Layout:
 
     def _state(self, slot: AnswerSlot) -> Iterator[Run]:
         """What is said of a slot that its claims do not fill."""
+        if slot.state == "answered":
+            return
         name = self._title(slot.subject)
         if slot.state == "none_passed":
             yield Words(phrases.none_passed(slot.name, name))
