@@ -7,7 +7,7 @@ import json
 import signal
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import aclosing, closing
 from dataclasses import dataclass
 from functools import cache
@@ -303,6 +303,15 @@ def test_a_reader_that_is_cancelled_again_and_again_ends_the_call(kind: str, aft
         assert llm.n_running == 0
 
 
+@pytest.fixture
+def heeded_interrupts() -> Iterator[None]:
+    """SIGINT raises, also where a shell that runs the tests in its background had it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heeded_interrupts")
 def test_a_reader_that_is_interrupted_while_it_waits_sees_that_and_ends_the_call() -> None:
     draft, _ = paced()
     main = threading.main_thread().ident
