@@ -34,7 +34,7 @@ benchmarks: $(VENV)/.installed-dev
 	$(BIN)/python evals/benchmarks/answers.py --quick --drafter extractive
 	$(BIN)/python evals/benchmarks/verifier.py --quick
 	$(BIN)/python evals/benchmarks/mutations.py --quick
-	$(BIN)/python evals/benchmarks/streaming.py --quick
+	$(BIN)/python evals/benchmarks/streaming.py --quick --tokens-per-s 120
 	$(BIN)/python evals/benchmarks/load.py --quick
 
 # Suites against gold, without a network: by the extractive drafter, and by a real LLM's replies as they were recorded.

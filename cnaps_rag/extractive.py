@@ -11,7 +11,7 @@ from cnaps_rag.discourse import asks, goes_on, orders, points_back
 from cnaps_rag.draft import Brief, Claim, Draft, Slot, SlotForm, SlotName, plan_form
 from cnaps_rag.fit import tells_of
 from cnaps_rag.links import find_links
-from cnaps_rag.passages import Passage, PassageId
+from cnaps_rag.passages import Passage, PassageId, quotable
 from cnaps_rag.request import AnswerRequest
 from cnaps_rag.sources import QUESTION_ID, SourceId
 from cnaps_rag.words import content_stems
@@ -284,6 +284,7 @@ def _question_claims(sentences: Sequence[Passage]) -> Iterator[Claim]:
 
 
 def _claim(speaker: str, sentences: Sequence[Passage]) -> Claim:
+    sentences = quotable(sentences)
     quotes = " ".join(quote(sentence.text) for sentence in sentences)
     return Claim(text=f"{speaker}: {quotes}", evidence=tuple(sentence.id for sentence in sentences))
 

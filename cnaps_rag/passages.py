@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
@@ -16,6 +16,13 @@ __all__ = ["Hit", "Passage", "PassageId", "Passages", "split_passages", "split_s
 
 PassageId = NewType("PassageId", str)
 """``P2.3``: paper 2, sentence 3 (from 1); ``M1.0``: the whole entry of model 1; ``Q.1``: the question's first."""
+
+
+LIMIT_PASSAGE_CHARS = 900
+"""Longest passage: a quotation of up to 1,000 characters is read as one, and a sentence has some 150."""
+
+LIMIT_QUOTED_CHARS = 1_800
+"""Most characters that one claim quotes: with the words around them, up to 2,000 are read as one claim."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,6 +77,12 @@ class Passages:
         return {source_id: tuple(of_source) for source_id, of_source in passages.items()}
 
 
+def quotable(passages: Sequence[Passage]) -> tuple[Passage, ...]:
+    """As many of these, from the first on, as one claim can quote."""
+    n_chars = [len(passage.text) for passage in passages]
+    return tuple(p for at, p in enumerate(passages) if sum(n_chars[: at + 1]) <= LIMIT_QUOTED_CHARS)
+
+
 def split_passages(request: AnswerRequest) -> Passages:
     """Entry and sentences of every source, and the sentences of the question."""
     sources = (request.source(QUESTION_ID), *request.sources)
@@ -79,8 +92,19 @@ def split_passages(request: AnswerRequest) -> Passages:
 def _split_source(source: Source) -> Iterator[Passage]:
     if source.kind != "question":
         yield _passage(source, 0, source.title_field, source.title, 0, len(source.title))
-    for number, (start, end) in enumerate(split_sentences(source.text), 1):
+    places = (place for sentence in split_sentences(source.text) for place in _cut(source.text, *sentence))
+    for number, (start, end) in enumerate(places, 1):
         yield _passage(source, number, source.text_field, source.text, start, end)
+
+
+def _cut(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+    """A sentence as one place, or as several, cut at blanks where there are any, where it is too long to be quoted."""
+    while end - start > LIMIT_PASSAGE_CHARS:
+        blank = text.rfind(" ", start + 1, start + LIMIT_PASSAGE_CHARS)
+        cut = blank if blank > 0 else start + LIMIT_PASSAGE_CHARS
+        yield start, cut
+        start = cut + (blank > 0)
+    yield start, end
 
 
 def _passage(source: Source, number: int, field: FieldName, text: str, start: int, end: int) -> Passage:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from scripted_llm import Body, Say, ScriptedLLM, Status
 
 import cnaps_rag as cr
-from cnaps_rag.passages import PassageId, split_passages
+from cnaps_rag.passages import LIMIT_PASSAGE_CHARS, PassageId, split_passages
 
 ROOT = Path(__file__).parents[1]
 SEEDS = sorted((ROOT / "data/requests").glob("*.txt"))
@@ -365,3 +365,17 @@ def test_a_planted_instruction_that_the_llm_repeats_is_not_shown_as_what_the_sou
         answer = cr.Answerer(settings_of(llm)).answer(request)
     assert "hides marks" in answer.markdown
     assert "nobody can ever remove" not in answer.markdown
+
+
+@pytest.mark.parametrize("word", ["How do edges stay sharp when zooming in a lot ", "x", "图像如何保持清晰", "a/b.c "])
+@pytest.mark.parametrize("n_chars", [950, 1_050, 2_500, 9_000])
+def test_a_sentence_of_any_length_is_quoted_in_parts(word: str, n_chars: int) -> None:
+    text = (word * n_chars)[:n_chars]
+    request = cr.AnswerRequest(
+        question=text,
+        models=[cr.RecommendedModel(name="SISR-LIIF", description=text)],
+        papers=[cr.RelatedPaper(title="Edges that stay sharp", summary=text)],
+    )
+    answer = cr.Answerer(cr.Settings()).answer(request)
+    assert answer.report.ok
+    assert all(len(passage.text) <= LIMIT_PASSAGE_CHARS for passage in split_passages(request).all)

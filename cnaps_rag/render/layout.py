@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from cnaps_rag.fit import Fit, ModelFit, PaperFit
-from cnaps_rag.passages import Passage, PassageId, Passages
+from cnaps_rag.passages import Passage, PassageId, Passages, quotable
 from cnaps_rag.render import phrases
 from cnaps_rag.render.shown import can_be_shown, shown, shown_title
 from cnaps_rag.report import AnswerSlot, Citation, Section
@@ -176,7 +176,7 @@ class _Layout:
             yield from [] if slot.claims else [Block("paragraph", (self._question(),))]
 
     def _question(self) -> Statement:
-        passages = self._body.passages.of(QUESTION_ID)
+        passages = quotable(self._body.passages.of(QUESTION_ID))
         quotes = " ".join(quoted(self._shown(passage.text)) for passage in passages)
         citations = tuple(_citation(passage) for passage in passages)
         return Statement(text=f"The user asks: {quotes}", kind="question", subject=QUESTION_ID, citations=citations)
