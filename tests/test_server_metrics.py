@@ -23,8 +23,8 @@ def counted() -> Metrics:
     metrics.request_done("/v1/answers", 429, 0.001)
     metrics.stage_done("check", 0.2)
     metrics.first_claim(0.7)
-    for outcome in ("accepted", "accepted", "dropped"):
-        metrics.claim(outcome)
+    for outcome, verdict in (("accepted", "supported"), ("accepted", "supported"), ("dropped", "not_found")):
+        metrics.claim(outcome, verdict)
     metrics.llm_tokens(100, 10)
     metrics.llm_tokens(50, 5)
     metrics.cache(hit=True)
@@ -46,7 +46,7 @@ def test_what_is_counted_is_told() -> None:
     assert told["cnaps_rag_stage_seconds_sum", (("stage", "check"),)] == 0.2
     assert told["cnaps_rag_first_claim_seconds_bucket", (("le", "1.0"),)] == 1
     assert told["cnaps_rag_first_claim_seconds_bucket", (("le", "0.5"),)] == 0
-    assert told["cnaps_rag_claims_total", (("outcome", "accepted"),)] == 2
+    assert told["cnaps_rag_claims_total", (("outcome", "accepted"), ("verdict", "supported"))] == 2
     assert told["cnaps_rag_llm_tokens_total", (("kind", "prompt"),)] == 150
     assert told["cnaps_rag_llm_tokens_total", (("kind", "completion"),)] == 15
     assert told["cnaps_rag_cache_lookups_total", (("found", "yes"),)] == 1

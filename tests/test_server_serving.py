@@ -115,6 +115,8 @@ def is_refused(base_url: str) -> bool:
         httpx.get(f"{base_url}/healthz", timeout=2)
     except httpx.ConnectError:
         return True
+    except httpx.TransportError:
+        pass  # it was let in just before the listener closed, and shut out again
     return False
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncGenerator
 
 import pytest
@@ -34,9 +35,9 @@ def by_name(exporter: InMemorySpanExporter) -> dict[str, ReadableSpan]:
 def test_an_answer_is_a_span_by_the_genai_conventions(tracing: Tracing, exporter: InMemorySpanExporter) -> None:
     headers = {"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}
     with tracing.answer("cnaps-rag", stream=True, headers=headers) as span:
-        span.stage("draft")
+        span.stage("draft", time.monotonic())
         span.first_claim()
-        span.stage("check")
+        span.stage("check", time.monotonic())
         span.told(n_accepted=3, n_dropped=1)
         span.usage(llm="qwen", prompt_tokens=100, completion_tokens=10)
     spans = by_name(exporter)
@@ -77,7 +78,7 @@ def test_attribute_names_are_those_of_the_conventions(tracing: Tracing, exporter
 def test_a_failure_is_told_by_its_type_alone(tracing: Tracing, exporter: InMemorySpanExporter) -> None:
     def fail() -> None:
         with tracing.answer("cnaps-rag") as span:
-            span.stage("check")
+            span.stage("check", time.monotonic())
             raise ValueError("secret source text")
 
     with pytest.raises(ValueError, match="secret source text"):
@@ -95,7 +96,7 @@ def test_a_stream_closed_from_another_context_ends_its_span(
 ) -> None:
     async def stream() -> AsyncGenerator[int]:
         with tracing.answer("cnaps-rag") as span:
-            span.stage("check")
+            span.stage("check", time.monotonic())
             yield 1
             yield 2
 
@@ -115,7 +116,7 @@ def test_nothing_is_traced_where_nothing_is_set(monkeypatch: pytest.MonkeyPatch)
         monkeypatch.delenv(name, raising=False)
     tracing = load_tracer()
     with tracing.answer("cnaps-rag") as span:
-        span.stage("check")
+        span.stage("check", time.monotonic())
     tracing.close()
 
 

@@ -6,6 +6,7 @@ Read in this order: `events` and `events_json` (what a stream tells), `calls` (w
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from dataclasses import dataclass
@@ -148,9 +149,10 @@ class Answerer:
     def astream(self, request: AnswerRequest) -> AsyncGenerator[AnswerEvent, None]:
         """`stream` for asyncio."""
         told: deque[AnswerEvent] = deque()
+        began = time.monotonic()
 
         def tell_stage(stage: Stage, words: str) -> None:
-            told.append(Progress(stage=stage, words=words))
+            told.append(Progress(stage=stage, words=words, seconds=time.monotonic() - began))
 
         return astream_steps(self._steps(request, tell_stage, told.append), told, self._llm)
 

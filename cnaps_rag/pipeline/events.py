@@ -23,10 +23,14 @@ Stage = Literal["index", "draft", "check", "repair", "close"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Progress:
-    """A stage that begins, in words: "waiting for gpt-4o", "repairing what was rejected"."""
+    """A stage that begins, in words: "waiting for gpt-4o", "repairing what was rejected".
+
+    `seconds` are those since the stream began: what a thread has done in one go is told together, and later.
+    """
 
     stage: Stage
     words: str
+    seconds: float
     markdown: str = ""
 
 

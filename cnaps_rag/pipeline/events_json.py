@@ -50,6 +50,7 @@ class ProgressJson(TypedDict):
     markdown: str
     stage: Stage
     words: str
+    seconds: float
 
 
 class SourceFitJson(TypedDict):
@@ -174,7 +175,9 @@ class EventsJson:
         self._markdown += event.markdown
         match event:
             case Progress():
-                return ProgressJson(event="progress", markdown="", stage=event.stage, words=event.words)
+                return ProgressJson(
+                    event="progress", markdown="", stage=event.stage, words=event.words, seconds=event.seconds
+                )
             case SectionStarted():
                 return SectionStartedJson(
                     event="section_started", markdown=event.markdown, number=event.number, title=event.title

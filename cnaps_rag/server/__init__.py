@@ -1,7 +1,7 @@
 """Answers over HTTP: OpenAI-compatible chat, native endpoints with events, a page; `make_app` puts them together.
 
-Read in this order: `settings`, `logs`, `keys`, `outage`, `limits`, `store`, `metrics`, `telemetry`, `failures` (why
-there is no answer, as HTTP), `wire` (JSON and events), `watch`, `answering` (the one way to an answer), `answers`,
+Read in this order: `settings`, `logs`, `keys`, `redis_server`, `limits`, `store`, `metrics`, `telemetry`, `failures`
+(why there is no answer, as HTTP), `wire` (JSON and events), `watch`, `answering` (the one way to an answer), `answers`,
 `conversation`, `chat`, `health`, `page`, `gate` (who comes in, with how much), `app`, `serving`.
 """
 

@@ -139,7 +139,7 @@ class Answering:
         async with self._admission.place(), asyncio.timeout(self.server.limit_request_s):
             found = await avalidate(text, request, settings=self.settings, verifier=self._verifier)
         for claim in found.claims:
-            self._metrics.claim(claim.verdict)
+            self._metrics.claim("checked", claim.verdict)
         return render_report_json(found, text, request)
 
     async def _make(self, asked: Asked, emit: _Emit) -> None:

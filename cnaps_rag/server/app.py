@@ -50,8 +50,8 @@ def make_app(
 ) -> FastAPI:
     """App that answers by these settings, or by those of the environment.
 
-    `verifier` and `llm` stand in for those that the settings name. From the environment, an LLM that fails is stood in
-    for by the extractive drafter, unless ``CNAPS_RAG_ON_LLM_FAILURE`` says otherwise.
+    `verifier` and `llm` stand in for those that the settings name. What the environment leaves open is as a server
+    wants it: the extractive drafter stands in for an LLM that fails, and a request is of a size that is soon answered.
 
     Raises:
         RequestError: the key file, or a setting, is unusable.
@@ -103,10 +103,18 @@ def make_app(
     return app
 
 
+DEFAULTS_HERE: dict[str, Any] = {
+    "on_llm_failure": "extractive",
+    # The work grows faster than the sources: a hundred take 1 s, a thousand minutes, which others would wait for.
+    "request_limit_chars": 100_000,
+    "request_limit_sources": 100,
+}
+"""Settings of the library that have another default in a server."""
+
+
 def _served(settings: Settings) -> Settings:
-    if "on_llm_failure" in settings.model_fields_set:
-        return settings
-    return settings.model_copy(update={"on_llm_failure": "extractive"})
+    given = settings.model_fields_set
+    return settings.model_copy(update={name: to for name, to in DEFAULTS_HERE.items() if name not in given})
 
 
 def _tell_failures(app: FastAPI) -> None:

@@ -51,7 +51,9 @@ class Metrics:
             buckets=_SECONDS,
             registry=own,
         )
-        self._claims = Counter("cnaps_rag_claims", "Claims by what became of them.", ("outcome",), registry=own)
+        self._claims = Counter(
+            "cnaps_rag_claims", "Claims by verdict and by what became of them.", ("outcome", "verdict"), registry=own
+        )
         self._tokens = Counter("cnaps_rag_llm_tokens", "Tokens of the LLM.", ("kind",), registry=own)
         self._cache = Counter("cnaps_rag_cache_lookups", "Answers looked up.", ("found",), registry=own)
         self._refused = Counter("cnaps_rag_refused", "Requests refused for being too many.", ("reason",), registry=own)
@@ -75,9 +77,9 @@ class Metrics:
         """Counts the first validated claim of an answer, `seconds` after its request."""
         self._first_claim_s.observe(seconds)
 
-    def claim(self, outcome: str) -> None:
-        """Counts a claim: ``accepted``, ``repaired``, ``dropped``, ``marked``, or the verdict of a validated one."""
-        self._claims.labels(outcome).inc()
+    def claim(self, outcome: str, verdict: str) -> None:
+        """Counts a claim: accepted, repaired, dropped or marked; in a text that is no answer, checked."""
+        self._claims.labels(outcome, verdict).inc()
 
     def llm_tokens(self, prompt: int, completion: int) -> None:
         """Counts the tokens of an answer."""

@@ -49,7 +49,6 @@ def serve(settings: Settings, server: ServerSettings) -> None:
     listener = _listen(server)
     _export(Settings.model_config.get("env_prefix", ""), settings)
     _export(ServerSettings.model_config.get("env_prefix", ""), server)
-    os.environ.setdefault("CNAPS_RAG_ON_LLM_FAILURE", "extractive")
     logging_config = log_config(server.log_style)
     logging.config.dictConfig(logging_config)
     print(f"cnaps-rag answers at {_address(listener, server.host)}", file=sys.stderr, flush=True)  # noqa: T201
@@ -78,7 +77,7 @@ def worker_app() -> FastAPI:
     from cnaps_rag.server.app import make_app
 
     try:
-        return make_app(Settings(), ServerSettings())
+        return make_app()
     except (CnapsRagError, ValueError, OSError) as error:
         logger.error("app_not_made", reason=str(error), exc_info=error)
         # With this status uvicorn stops as a whole, where any other has it start the worker again for ever.

@@ -41,11 +41,15 @@ class AnswerSpan:
         self._started = time.monotonic()
         self._stage: Span | None = None
 
-    def stage(self, stage: str) -> None:
-        """Begins a stage, and ends the one before it."""
-        self._end_stage()
+    def stage(self, stage: str, at: float) -> None:
+        """A stage that began, and the one before it that ended, `at` this time of the monotonic clock."""
+        at_ns = time.time_ns() - int((time.monotonic() - at) * 1e9)
+        self._end_stage(at_ns)
         self._stage = self._tracer.start_span(
-            f"cnaps_rag.{stage}", context=trace.set_span_in_context(self._span, Context()), kind=SpanKind.INTERNAL
+            f"cnaps_rag.{stage}",
+            context=trace.set_span_in_context(self._span, Context()),
+            kind=SpanKind.INTERNAL,
+            start_time=at_ns,
         )
 
     def first_claim(self) -> None:
@@ -73,9 +77,9 @@ class AnswerSpan:
         self._end_stage()
         self._span.end()
 
-    def _end_stage(self) -> None:
+    def _end_stage(self, at_ns: int | None = None) -> None:
         if self._stage is not None:
-            self._stage.end()
+            self._stage.end(at_ns)
         self._stage = None
 
 

@@ -24,7 +24,6 @@ _OUTCOME_BY_EVENT = {
     "claim_repaired": "repaired",
     "claim_dropped": "dropped",
     "claim_marked": "marked",
-    "slot_open": "open",
 }
 
 
@@ -35,7 +34,7 @@ class Watch:
         self._metrics = metrics
         self._span = span
         self._scope = scope
-        self._began = time.monotonic()
+        self._began = self._placed = time.monotonic()
         self._stage: tuple[str, float] | None = None
         self._outcomes: Counter[str] = Counter()
 
@@ -46,15 +45,20 @@ class Watch:
 
     def placed(self) -> None:
         """It has a place, after waiting in the queue."""
-        self._tell(wait_s=round(time.monotonic() - self._began, 4))
+        self._placed = time.monotonic()
+        self._tell(wait_s=round(self._placed - self._began, 4))
 
     def saw(self, event: ServedEvent) -> None:
         """The next event."""
         match event["event"]:
             case "progress":
-                self._begin_stage(event["stage"])
-            case "claim_accepted" | "claim_repaired" | "claim_dropped" | "claim_marked" | "slot_open":
-                self._count(_OUTCOME_BY_EVENT[event["event"]])
+                self._begin_stage(event["stage"], self._placed + event["seconds"])
+            case "claim_accepted" | "claim_repaired":
+                self._count(_OUTCOME_BY_EVENT[event["event"]], "supported")
+            case "claim_dropped" | "claim_marked":
+                self._count(_OUTCOME_BY_EVENT[event["event"]], event["entry"]["verdict"])
+            case "slot_open":
+                self._outcomes["open"] += 1
             case "usage":
                 self._count_tokens(event["usage"])
             case "answer_done":
@@ -62,25 +66,26 @@ class Watch:
             case _:
                 pass
 
-    def _begin_stage(self, stage: str) -> None:
-        self._end_stage()
-        self._stage = (stage, time.monotonic())
-        self._span.stage(stage)
+    def _begin_stage(self, stage: str, at: float) -> None:
+        """A stage that began `at` this time of the monotonic clock: its event comes later."""
+        self._end_stage(at)
+        self._stage = (stage, at)
+        self._span.stage(stage, at)
 
-    def _end_stage(self) -> None:
+    def _end_stage(self, at: float) -> None:
         if self._stage is not None:
             stage, since = self._stage
-            self._metrics.stage_done(stage, time.monotonic() - since)
+            self._metrics.stage_done(stage, at - since)
         self._stage = None
 
-    def _count(self, outcome: str) -> None:
+    def _count(self, outcome: str, verdict: str) -> None:
         if outcome in ("accepted", "repaired") and not self._outcomes["accepted"] + self._outcomes["repaired"]:
             seconds = time.monotonic() - self._began
             self._metrics.first_claim(seconds)
             self._span.first_claim()
             self._tell(first_claim_s=round(seconds, 4))
         self._outcomes[outcome] += 1
-        self._metrics.claim(outcome)
+        self._metrics.claim(outcome, verdict)
 
     def _count_tokens(self, usage: dict[str, Any]) -> None:
         prompt_tokens: int = usage["prompt_tokens"]
@@ -94,7 +99,7 @@ class Watch:
         self._tell(prompt_tokens=prompt_tokens, completion_tokens=completion_tokens)
 
     def _end(self, answer: AnswerJson) -> None:
-        self._end_stage()
+        self._end_stage(time.monotonic())
         counted = self._outcomes
         self._span.told(drafter=answer["drafter"], n_accepted=counted["accepted"] + counted["repaired"])
         if any(note.startswith(FAILURES) for note in answer["notes"]):
