@@ -26,6 +26,7 @@ from cnaps_rag.draft import Draft, DraftReader, SlotForm, parse_draft
 from cnaps_rag.errors import BadDraftError
 from cnaps_rag.extractive import ExtractiveDrafter
 from cnaps_rag.llm import LLM, Exchange, RecordedLLM, RecordingLLM
+from cnaps_rag.llm.streamed import readers
 from cnaps_rag.pipeline.events import (
     AnswerDone,
     AnswerEvent,
@@ -231,6 +232,7 @@ def test_a_claim_is_told_while_the_llm_still_writes() -> None:
         events.close()
         assert llm.gone.wait(2.0), "closing the stream ends the LLM's call"
     assert llm.n_gone == 1
+    assert readers.n_open == 0
 
 
 def test_closing_a_stream_on_asyncio_ends_the_call_and_leaves_no_task() -> None:

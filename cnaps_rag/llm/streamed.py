@@ -28,6 +28,29 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 
+AT_ONCE_S = 0.001
+"""A chunk that comes sooner lay there already, and so may the next: reading on costs little."""
+
+PAUSE_S_BY_READER, LIMIT_PAUSE_S = 0.0015, 0.1
+"""To be woken for a token costs more than to read it. With many replies at once each is looked at less often, so that
+tokens come by the handful; a claim is whole by so much later, at most."""
+
+
+class _Readers:
+    """How many replies are being read in this process."""
+
+    def __init__(self) -> None:
+        self.n_open = 0
+
+    def pause_s(self) -> float:
+        """Seconds to leave a reply alone; none where there are few."""
+        pause_s = min(self.n_open * PAUSE_S_BY_READER, LIMIT_PAUSE_S)
+        return pause_s if pause_s > 0.01 else 0.0
+
+
+readers = _Readers()
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReplyPart:
     """The next part of a reply's text; `starts` where it is the first, and what came before is void."""
@@ -117,6 +140,7 @@ class StreamedCompletion:
             ServiceError: as `LLM.acomplete`; what came of a reply that broke off is its error's `partial_text`.
         """
         failure: ServiceError
+        readers.n_open += 1
         try:
             async with self._completion.client() as client, aclosing(self._tries(client)) as tries:
                 async for part in tries:
@@ -126,6 +150,8 @@ class StreamedCompletion:
                 return
         except ServiceError as error:
             failure = error
+        finally:
+            readers.n_open -= 1
         failure.usage = self._completion.usage()
         # Outside the handler, so that no exception of the client, which knows the key, stays chained to ours.
         raise failure
@@ -217,6 +243,7 @@ class StreamedCompletion:
         failure: ServiceError | None = None
         async with aclosing(chunks):
             while failure is None:
+                asked_at = time.monotonic()
                 try:
                     chunk = await self._in_time(anext(chunks, None))
                 except ServiceError as error:
@@ -224,8 +251,11 @@ class StreamedCompletion:
                     continue
                 if chunk is None:
                     break
+                was_awaited = time.monotonic() - asked_at > AT_ONCE_S
                 if text := received.take(chunk):
                     yield text
+                if was_awaited and (pause_s := readers.pause_s()):
+                    await asyncio.sleep(pause_s)
         is_ended = received.finish_reason is not None or self._prompt.is_answered(received.text)
         if failure is not None or not is_ended:
             raise self._broken_off(received, failure)
